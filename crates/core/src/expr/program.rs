@@ -1,0 +1,229 @@
+//! The traced form of a scalar function.
+
+use super::primitives::{Binary, Unary};
+use crate::dtype::Compute;
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Values of a program's run-time constants.
+pub type Uniforms = SmallVec<[f64; 4]>;
+
+/// One instruction; operands are positions of earlier instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Inst {
+    /// An element of the n-th argument.
+    Arg(u16),
+    /// The n-th run-time constant, given at each call.
+    Uniform(u16),
+    /// A constant of the formula, as the bits of an `f64`.
+    Const(u64),
+    /// A function of one operand.
+    Unary(Unary, u16),
+    /// A function of two operands.
+    Binary(Binary, u16, u16),
+    /// The second operand where the first is not zero, else the third.
+    Select(u16, u16, u16),
+    /// A random number: a pure function of the position in the output and of the four uniforms from the given one
+    /// on (see [`Draw`]).
+    Random(Draw, u16),
+}
+
+/// What a random instruction returns. The bits are Philox4x32-10 with the key `(u[0], u[1])` and the counter
+/// `(p, u[2], u[3], 0)`; `p` is the element's row-major position in the output divided by 4 (uniform) or by 2 (normal).
+/// The uniforms are 32-bit integers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Draw {
+    /// Uniform in [0, 1): the upper 24 bits of word `position % 4`, also where the computation is in `f64`, so that
+    /// all element types see the same numbers.
+    Uniform,
+    /// Standard normal, by Box and Muller (1958) in `f64`: words 0 and 1 give the radius, 2 and 3 the angle, an
+    /// even position takes the cosine and an odd one the sine.
+    Normal,
+    /// Uniform in [0, 1) with 53 bits in `f64`, from two words; for integers from a wide range.
+    Uniform53,
+}
+
+/// What a value of a program is: decides the element type of an output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A number.
+    Value,
+    /// The result of a comparison or of logic: 0 or 1.
+    Truth,
+}
+
+/// A scalar function in single-assignment form, shared and immutable.
+///
+/// Programs are interned: equal ones are one allocation, so that backends can cache by address.
+#[derive(Debug)]
+pub struct Program {
+    insts: Vec<Inst>,
+    outputs: SmallVec<[u16; 2]>,
+    args: usize,
+    uniforms: usize,
+    vjps: Mutex<HashMap<VjpKey, Arc<Program>>>,
+    compiled: OnceLock<Box<dyn std::any::Any + Send + Sync>>,
+}
+
+/// Which derivative of a program: of one output, with respect to some arguments (a bit for each).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct VjpKey {
+    /// Position of the output.
+    pub output: usize,
+    /// Bit `k` asks for the derivative by argument `k`.
+    pub wanted: u64,
+}
+
+/// Arguments that one program can take.
+pub const MAX_ARGS: usize = 63;
+
+type Structure = (Vec<Inst>, SmallVec<[u16; 2]>, usize, usize);
+
+impl Program {
+    /// The one shared program of this structure.
+    pub(super) fn intern(insts: Vec<Inst>, outputs: SmallVec<[u16; 2]>, args: usize, uniforms: usize) -> Arc<Program> {
+        static ALL: OnceLock<Mutex<HashMap<Structure, Arc<Program>>>> = OnceLock::new();
+        let mut all = ALL.get_or_init(Default::default).lock().unwrap();
+        let structure = (insts, outputs, args, uniforms);
+        if let Some(known) = all.get(&structure) {
+            return known.clone();
+        }
+        let program = Arc::new(Program {
+            insts: structure.0.clone(),
+            outputs: structure.1.clone(),
+            args,
+            uniforms,
+            vjps: Mutex::default(),
+            compiled: OnceLock::new(),
+        });
+        all.insert(structure, program.clone());
+        program
+    }
+
+    /// The instructions, in order of evaluation.
+    pub fn insts(&self) -> &[Inst] {
+        &self.insts
+    }
+
+    /// Positions of the results.
+    pub fn outputs(&self) -> &[u16] {
+        &self.outputs
+    }
+
+    /// Number of arguments.
+    pub fn args(&self) -> usize {
+        self.args
+    }
+
+    /// Number of run-time constants.
+    pub fn uniforms(&self) -> usize {
+        self.uniforms
+    }
+
+    /// Whether any instruction reads argument `arg`.
+    pub fn reads(&self, arg: usize) -> bool {
+        self.insts.contains(&Inst::Arg(arg as u16))
+    }
+
+    /// What the n-th output is, given what each argument is.
+    pub fn kind(&self, output: usize, args: &[Kind]) -> Kind {
+        let mut kinds: SmallVec<[Kind; 16]> = SmallVec::new();
+        for inst in &self.insts {
+            let at = |i: u16| kinds[i as usize];
+            kinds.push(match *inst {
+                Inst::Arg(k) => args[k as usize],
+                Inst::Unary(u, _) if u.row().truth => Kind::Truth,
+                Inst::Binary(b, ..) if b.row().truth => Kind::Truth,
+                Inst::Select(_, a, b) if at(a) == Kind::Truth && at(b) == Kind::Truth => Kind::Truth,
+                _ => Kind::Value,
+            });
+        }
+        kinds[self.outputs[output] as usize]
+    }
+
+    /// The first primitive that cannot run in `compute`, if any: integers have no `exp`.
+    pub fn unsupported(&self, compute: Compute) -> Option<&'static str> {
+        if compute != Compute::I64 {
+            return None;
+        }
+        self.insts.iter().find_map(|inst| match *inst {
+            Inst::Unary(u, _) if u.int().is_none() => Some(u.row().name),
+            Inst::Binary(b, ..) if b.int().is_none() => Some(b.row().name),
+            Inst::Random(..) => Some("random"),
+            _ => None,
+        })
+    }
+
+    /// What a backend derived from this program, computed at the first call. One backend per process uses it.
+    pub fn compiled<T: Send + Sync + 'static>(&self, compile: impl FnOnce(&Program) -> T) -> &T {
+        self.compiled
+            .get_or_init(|| Box::new(compile(self)))
+            .downcast_ref()
+            .expect("a program is compiled by one backend only")
+    }
+
+    /// The derivative named by `key`, built at the first call.
+    pub fn vjp(&self, key: VjpKey) -> Arc<Program> {
+        let mut known = self.vjps.lock().unwrap();
+        known.entry(key).or_insert_with(|| super::derivative::vjp(self, key)).clone()
+    }
+
+    /// Evaluates the program on one element in `f64`; the slow, plain meaning of a program.
+    ///
+    /// `position` is the element's row-major position in the output, which random instructions read.
+    pub fn eval_f64(&self, args: &[f64], uniforms: &[f64], position: usize) -> SmallVec<[f64; 2]> {
+        let mut v: SmallVec<[f64; 32]> = SmallVec::new();
+        for inst in &self.insts {
+            let at = |i: u16| v[i as usize];
+            v.push(match *inst {
+                Inst::Arg(k) => args[k as usize],
+                Inst::Uniform(k) => uniforms[k as usize],
+                Inst::Const(bits) => f64::from_bits(bits),
+                Inst::Unary(u, a) => u.f64()(at(a)),
+                Inst::Binary(b, p, q) => b.f64()(at(p), at(q)),
+                Inst::Select(c, p, q) => if at(c) != 0.0 { at(p) } else { at(q) },
+                Inst::Random(draw, k) => crate::rng::draw(draw, &uniforms[k as usize..][..4], position as u64),
+            });
+        }
+        self.outputs.iter().map(|&o| v[o as usize]).collect()
+    }
+
+    /// Evaluates the program on one element of integers. The primitives are checked by [`Program::unsupported`].
+    pub fn eval_i64(&self, args: &[i64], uniforms: &[f64]) -> SmallVec<[i64; 2]> {
+        let mut v: SmallVec<[i64; 32]> = SmallVec::new();
+        for inst in &self.insts {
+            let at = |i: u16| v[i as usize];
+            v.push(match *inst {
+                Inst::Arg(k) => args[k as usize],
+                Inst::Uniform(k) => uniforms[k as usize] as i64,
+                Inst::Const(bits) => f64::from_bits(bits) as i64,
+                Inst::Unary(u, a) => u.int().expect("checked: primitive has an integer form")(at(a)),
+                Inst::Binary(b, p, q) => b.int().expect("checked: primitive has an integer form")(at(p), at(q)),
+                Inst::Select(c, p, q) => if at(c) != 0 { at(p) } else { at(q) },
+                Inst::Random(..) => unreachable!("checked: random numbers are floating-point"),
+            });
+        }
+        self.outputs.iter().map(|&o| v[o as usize]).collect()
+    }
+}
+
+/// Positions that an instruction reads.
+pub(super) fn operands(inst: Inst) -> SmallVec<[u16; 3]> {
+    match inst {
+        Inst::Unary(_, a) => SmallVec::from_slice(&[a]),
+        Inst::Binary(_, a, b) => SmallVec::from_slice(&[a, b]),
+        Inst::Select(a, b, c) => SmallVec::from_slice(&[a, b, c]),
+        Inst::Arg(_) | Inst::Uniform(_) | Inst::Const(_) | Inst::Random(..) => SmallVec::new(),
+    }
+}
+
+/// The instruction with its operands renamed.
+pub(super) fn rename(inst: Inst, to: impl Fn(u16) -> u16) -> Inst {
+    match inst {
+        Inst::Unary(u, a) => Inst::Unary(u, to(a)),
+        Inst::Binary(b, p, q) => Inst::Binary(b, to(p), to(q)),
+        Inst::Select(c, p, q) => Inst::Select(to(c), to(p), to(q)),
+        leaf => leaf,
+    }
+}

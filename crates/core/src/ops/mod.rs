@@ -1,0 +1,10 @@
+//! Operations on tensors. Each stands with its shape rule, gradient, documentation and samples in one place.
+
+mod arith;
+mod create;
+mod index;
+mod join;
+mod matmul;
+mod reduce;
+mod scan;
+mod view;

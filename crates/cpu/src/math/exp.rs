@@ -1,0 +1,120 @@
+//! Exponential functions and those built on them.
+
+use super::fma::{Fma, poly};
+use super::log::log1p;
+use super::real::Real;
+
+/// `x = k ln 2 + r`: the sum `k + ROUNDER`, `r`, and what the rounding of `r` lost.
+#[inline(always)]
+fn reduce<F: Fma, T: Real>(x: T) -> (T, T, T) {
+    let rounded = x.fma::<F>(T::of(std::f64::consts::LOG2_E), T::ROUNDER);
+    let k = rounded - T::ROUNDER;
+    let hi = (-k).fma::<F>(T::LN_2.0, x);
+    let r = hi - k * T::LN_2.1;
+    (rounded, r, (hi - r) - k * T::LN_2.1)
+}
+
+/// `e^(r + low) - 1` of reduced arguments.
+#[inline(always)]
+fn expm1_reduced<F: Fma, T: Real>(r: T, low: T) -> T {
+    r + (r * r).fma::<F>(poly::<F, T>(r, T::EXP), low)
+}
+
+/// `scale * e^(x + low)` for `0 <= scale` of moderate size and a tiny `low`.
+#[inline(always)]
+pub(super) fn exp_scaled<F: Fma, T: Real>(x: T, low: T, scale: T) -> T {
+    let (rounded, r, r_low) = reduce::<F, T>(x.clamped(T::EXP_RANGE));
+    let (s, t) = T::power_of_two(rounded);
+    (T::of(1.0) + expm1_reduced::<F, T>(r, r_low + low)) * scale * s * t
+}
+
+/// `e^x`.
+#[inline(always)]
+pub fn exp<F: Fma, T: Real>(x: T) -> T {
+    let (rounded, r, _) = reduce::<F, T>(x.clamped(T::EXP_RANGE));
+    let (s, t) = T::power_of_two(rounded);
+    (T::of(1.0) + expm1_reduced::<F, T>(r, T::of(0.0))) * s * t
+}
+
+/// `2^x`.
+#[inline(always)]
+pub fn exp2<F: Fma, T: Real>(x: T) -> T {
+    let x = x.clamped(T::EXP2_RANGE);
+    let rounded = x + T::ROUNDER;
+    let r = x - (rounded - T::ROUNDER);
+    let (s, t) = T::power_of_two(rounded);
+    r.fma::<F>(poly::<F, T>(r, T::EXP2), T::of(1.0)) * s * t
+}
+
+/// `(e^x - 1) / 4`, which is finite wherever `sinh x` is.
+#[inline(always)]
+fn quarter_expm1<F: Fma, T: Real>(x: T) -> T {
+    let (rounded, r, low) = reduce::<F, T>(x.clamped(T::EXP_RANGE));
+    let (s, t) = T::power_of_two(rounded - T::of(2.0));
+    let scale = s * t;
+    scale.fma::<F>(expm1_reduced::<F, T>(r, low), scale - T::of(0.25))
+}
+
+/// `e^x - 1`, precise also near zero.
+#[inline(always)]
+pub fn expm1<F: Fma, T: Real>(x: T) -> T {
+    // A tiny x is its own result; scaling by ¼ would round a subnormal one.
+    let y = T::of(4.0) * quarter_expm1::<F, T>(x);
+    if x.abs() < T::TINY { x } else { y }
+}
+
+/// The hyperbolic sine.
+#[inline(always)]
+pub fn sinh<F: Fma, T: Real>(x: T) -> T {
+    // With t = e^a - 1: sinh a = (t + t / (t + 1)) / 2.
+    let q = quarter_expm1::<F, T>(x.abs());
+    let half = T::of(2.0) * q;
+    let y = half + half / T::of(4.0).fma::<F>(q, T::of(1.0));
+    let y = if half > T::LARGE { half } else { y };
+    if x.abs() < T::TINY { x } else { y.copysign(x) }
+}
+
+/// The hyperbolic cosine.
+#[inline(always)]
+pub fn cosh<F: Fma, T: Real>(x: T) -> T {
+    // Halving the exponential before it is scaled up keeps it from overflowing early.
+    let half = exp_scaled::<F, T>(x.abs(), T::of(0.0), T::of(0.5));
+    half + T::of(0.25) / half
+}
+
+/// The hyperbolic tangent.
+#[inline(always)]
+pub fn tanh<F: Fma, T: Real>(x: T) -> T {
+    // With t = e^2a - 1: tanh a = t / (t + 2).
+    let a = x.abs();
+    let capped = if a > T::TANH_ONE { T::TANH_ONE } else { a };
+    let q = quarter_expm1::<F, T>(capped + capped);
+    let y = q / (q + T::of(0.5));
+    if a < T::TINY { x } else { y.copysign(x) }
+}
+
+/// The logistic function `1 / (1 + e^-x)`.
+#[inline(always)]
+pub fn sigmoid<F: Fma, T: Real>(x: T) -> T {
+    let z = exp::<F, T>(-x.abs());
+    let numerator = if x < T::of(0.0) { z } else { T::of(1.0) };
+    numerator / (T::of(1.0) + z)
+}
+
+/// `ln(1 + e^x)`.
+#[inline(always)]
+pub fn softplus<F: Fma, T: Real>(x: T) -> T {
+    let ramp = if x > T::of(0.0) { x } else { T::of(0.0) };
+    ramp + log1p::<F, T>(exp::<F, T>(-x.abs()))
+}
+
+/// `ln(e^a + e^b)`.
+///
+/// Where the two terms of the result cancel, the error is small next to `max(a, b)` only.
+#[inline(always)]
+pub fn logaddexp<F: Fma, T: Real>(a: T, b: T) -> T {
+    let larger = if a > b { a } else { b };
+    let y = larger + log1p::<F, T>(exp::<F, T>(-(a - b).abs()));
+    // Equal infinities have no difference.
+    if a == b { a + T::of(std::f64::consts::LN_2) } else { y }
+}
