@@ -2,6 +2,7 @@
 
 mod arith;
 mod create;
+mod gather;
 mod index;
 mod join;
 mod matmul;
