@@ -20,6 +20,7 @@
 //! assert_eq!(grads[&w].shape(), w.shape());
 //! ```
 
+mod approx;
 pub mod autograd;
 pub mod backend;
 pub mod check;
@@ -31,6 +32,7 @@ pub mod host;
 mod kernel;
 mod ops;
 mod pointwise;
+mod print;
 pub mod reference;
 pub mod rng;
 mod shape;
