@@ -52,6 +52,6 @@ pub use inventory;
 pub use kernel::{HostOutput, HostView, Kernel};
 pub use pointwise::{Operand, Pointwise, pointwise};
 pub use rng::Rng;
-pub use shape::{Axes, Layout, Shape, Strides, keep, resolve_axis};
+pub use shape::{Axes, INFER, Layout, Shape, Strides, keep, resolve_axis};
 pub use tape::{HookHandle, Record, anomaly, live_nodes, no_grad};
 pub use tensor::Tensor;

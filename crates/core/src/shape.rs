@@ -33,6 +33,21 @@ impl Shape {
             .collect()
     }
 
+    /// The shape with [`INFER`] replaced so that there are `count` elements; `None` if that is impossible or ambiguous.
+    pub fn inferred(&self, count: usize) -> Option<Shape> {
+        let known = self.iter().filter(|&&n| n != INFER).try_fold(1usize, |n, &extent| n.checked_mul(extent))?;
+        let mut shape = self.clone();
+        let mut open = shape.iter_mut().filter(|n| **n == INFER);
+        match (open.next(), open.next()) {
+            (None, _) => (known == count).then_some(shape),
+            (Some(extent), None) => {
+                *extent = count.checked_div(known)?;
+                (known * *extent == count).then_some(shape)
+            }
+            (Some(_), Some(_)) => None,
+        }
+    }
+
     /// Strides of the row-major layout, in elements.
     pub fn row_major(&self) -> Strides {
         let mut strides: Strides = SmallVec::from_elem(0, self.len());
@@ -44,6 +59,9 @@ impl Shape {
         strides
     }
 }
+
+/// Stands for the one extent that follows from the number of elements: `x.reshape([INFER, 10])`.
+pub const INFER: usize = usize::MAX;
 
 /// The distance between neighbours along each axis, in elements; 0 repeats, negative runs backwards.
 pub type Strides = SmallVec<[isize; 6]>;
@@ -66,7 +84,8 @@ impl FromIterator<usize> for Shape {
 }
 impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+        let name = |&n: &usize| if n == INFER { "INFER".into() } else { n.to_string() };
+        write!(f, "[{}]", self.iter().map(name).collect::<Vec<String>>().join(", "))
     }
 }
 impl fmt::Display for Shape {
@@ -122,13 +141,13 @@ impl Layout {
         Layout { strides: shape.row_major(), shape, offset: 0 }
     }
 
-    /// Whether the elements lie row by row without gaps (from any offset).
+    /// Whether the elements lie row by row without gaps (from any offset). No elements always do.
     pub fn is_contiguous(&self) -> bool {
+        if self.shape.contains(&0) {
+            return true;
+        }
         let mut step = 1isize;
         for (&n, &stride) in self.shape.iter().zip(&self.strides).rev() {
-            if n == 0 {
-                return true;
-            }
             if n != 1 {
                 if stride != step {
                     return false;
@@ -291,6 +310,32 @@ impl Axes {
         }
         (mask, self.keep)
     }
+
+    /// Whether they are `..`.
+    pub(crate) fn is_all(&self) -> bool {
+        self.axes.is_none()
+    }
+
+    /// The axes in the order in which they were named. Panics at the user's line.
+    #[track_caller]
+    pub(crate) fn in_order(&self, op: &str, shape: &Shape) -> SmallVec<[usize; 6]> {
+        self.resolve(op, shape);
+        match &self.axes {
+            None => (0..shape.len()).collect(),
+            Some(axes) => axes.iter().map(|&axis| resolve_axis(op, axis, shape)).collect(),
+        }
+    }
+}
+
+/// Where a new axis goes, counted from the front; negative counts from the back of the result.
+#[track_caller]
+pub(crate) fn resolve_new_axis(op: &str, axis: isize, shape: &Shape) -> usize {
+    let rank = shape.len() as isize;
+    let at = if axis < 0 { axis + rank + 1 } else { axis };
+    if at < 0 || at > rank {
+        panic!("{op}: shape {shape} takes no new axis at {axis}; use {} to {rank}", -rank - 1);
+    }
+    at as usize
 }
 
 /// The axis counted from the front; negative counts from the back. Panics at the user's line if there is none.

@@ -8,7 +8,8 @@ impl Layout {
     /// `len` places along an axis from `start`, `step` apart; a negative step runs backwards.
     pub fn slice(&self, axis: usize, start: usize, len: usize, step: isize) -> Layout {
         let mut window = self.clone();
-        if len > 0 {
+        // Without elements there is no first one, and the offset must stay inside of the storage.
+        if len > 0 && !self.shape.contains(&0) {
             window.offset = (self.offset as isize + self.strides[axis] * start as isize) as usize;
         }
         window.shape[axis] = len;
@@ -82,7 +83,8 @@ impl Tensor {
         if source.rank() != self.rank() || others(source.shape()) != others(self.shape()) {
             panic!(
                 "slice_assign: a source of shape {} does not fit into shape {}; only axis {at} may differ",
-                source.shape(), self.shape()
+                source.shape(),
+                self.shape()
             );
         }
         let len = source.shape()[at];
@@ -98,7 +100,8 @@ pub(crate) fn check_range(op: &str, shape: &Shape, axis: usize, start: usize, le
     if start.checked_add(len).is_none_or(|end| end > shape[axis]) {
         panic!(
             "{op}: places {start} to {} of axis {axis} do not exist in shape {shape}, which has {} there",
-            start.saturating_add(len), shape[axis]
+            start.saturating_add(len),
+            shape[axis]
         );
     }
 }

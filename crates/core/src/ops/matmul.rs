@@ -25,7 +25,10 @@ impl Tensor {
         }
         let inner = if sb.len() == 1 { sb[0] } else { sb[sb.len() - 2] };
         if sa[sa.len() - 1] != inner {
-            panic!("matmul: shapes {sa} and {sb}: the inner extents {} and {inner} differ; transpose one with .t()?", sa[sa.len() - 1]);
+            panic!(
+                "matmul: shapes {sa} and {sb}: the inner extents {} and {inner} differ; transpose one with .t()?",
+                sa[sa.len() - 1]
+            );
         }
         match (sa.len(), sb.len()) {
             (1, 1) => self.reshape([1, inner]).matrices(&rhs.reshape([inner, 1])).reshape(()),

@@ -6,6 +6,7 @@ mod gather;
 mod index;
 mod join;
 mod matmul;
+mod rearrange;
 mod reduce;
 mod scan;
 mod view;

@@ -1,32 +1,148 @@
 //! Views and reshaping.
 
 use crate::pointwise::stretched_axes;
-use crate::shape::{Layout, Shape, keep, resolve_axis};
+use crate::shape::{Axes, Layout, Shape, keep, resolve_axis, resolve_new_axis};
 use crate::tensor::Tensor;
 use smallvec::{SmallVec, smallvec};
+use std::ops::{Bound, RangeBounds};
 
 impl Tensor {
-    /// The same elements under a new shape of equal count; a view where the layout allows, else a copy.
+    /// The same elements under a new shape of equal count; a view where the layout allows, else a copy. One extent may
+    /// be [`INFER`]: it follows from the others.
     ///
     /// # Panics
-    /// If the counts differ.
+    /// If the counts differ, or [`INFER`] is not exactly one number.
+    ///
+    /// ```
+    /// # use cotangent_core::*;
+    /// let x = Tensor::zeros([2, 3, 4]);
+    /// assert_eq!(x.reshape([4, 6]).shape(), &[4, 6]);
+    /// assert_eq!(x.reshape([INFER, 8]).shape(), &[3, 8]);
+    /// ```
     #[track_caller]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
+        self.reshaped("reshape", &shape.into())
+    }
+
+    /// As [`reshape`](Tensor::reshape), but never a copy.
+    ///
+    /// # Panics
+    /// If the layout does not allow a view: then use `reshape`.
+    #[track_caller]
+    pub fn view_as(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
+        if shape.inferred(self.count()).is_some_and(|shape| self.layout.reshape(&shape).is_none()) {
+            panic!(
+                "view_as: shape {} with strides {:?} has no view of shape {shape}; use reshape, which copies",
+                self.shape(),
+                self.layout.strides
+            );
+        }
+        self.reshaped("view_as", &shape)
+    }
+
+    /// A reshape under the name of the operation that asks for it.
+    #[track_caller]
+    pub(crate) fn reshaped(&self, op: &'static str, shape: &Shape) -> Tensor {
+        let Some(shape) = shape.inferred(self.count()) else {
+            panic!("{op}: the {} elements of shape {} do not fill shape {shape}", self.count(), self.shape());
+        };
         if &shape == self.shape() {
             return self.clone();
         }
-        if shape.count() != self.count() {
-            panic!(
-                "reshape: shape {} has {} elements, {shape} has {}", self.shape(), self.count(), shape.count()
-            );
-        }
         let source = match self.layout.reshape(&shape) {
             Some(layout) => self.with_layout(layout),
-            None => self.detach().copied().with_layout(Layout::contiguous(&shape)),
+            None => self.copied().with_layout(Layout::contiguous(&shape)),
         };
         let back = self.shape().clone();
-        source.record("reshape").wrt(self, [], move |g, []| g.reshape(&back)).done()
+        source.record(op).wrt(self, [], move |g, []| g.reshaped(op, &back)).done()
+    }
+
+    /// A run of neighbouring axes made one: `x.flatten(1..)` keeps the first axis, `x.flatten(..)` none. Negative axes
+    /// count from the back. An empty run makes a new axis of extent 1.
+    ///
+    /// # Panics
+    /// If there are no such axes.
+    ///
+    /// ```
+    /// # use cotangent_core::*;
+    /// let x = Tensor::zeros([2, 3, 4]);
+    /// assert_eq!(x.flatten(1..).shape(), &[2, 12]);
+    /// assert_eq!(x.flatten(..=-2).shape(), &[6, 4]);
+    /// ```
+    #[track_caller]
+    pub fn flatten(&self, axes: impl RangeBounds<isize>) -> Tensor {
+        let shape = self.shape();
+        let first = match axes.start_bound() {
+            Bound::Unbounded => 0,
+            Bound::Included(&axis) => resolve_new_axis("flatten", if axis < 0 { axis - 1 } else { axis }, shape),
+            Bound::Excluded(&axis) => resolve_axis("flatten", axis, shape) + 1,
+        };
+        let end = match axes.end_bound() {
+            Bound::Unbounded => shape.len(),
+            Bound::Included(&axis) => resolve_axis("flatten", axis, shape) + 1,
+            Bound::Excluded(&axis) => resolve_new_axis("flatten", if axis < 0 { axis - 1 } else { axis }, shape),
+        };
+        if first > end {
+            panic!("flatten: axis {first} lies behind axis {end} of shape {shape}");
+        }
+        let merged = shape[first..end].iter().product();
+        let flat = shape[..first].iter().copied().chain([merged]).chain(shape[end..].iter().copied()).collect();
+        self.reshaped("flatten", &flat)
+    }
+
+    /// One axis made several, of the extents `sizes`, one of which may be [`INFER`]. A view.
+    ///
+    /// # Panics
+    /// If the product of `sizes` is not the axis' extent.
+    #[track_caller]
+    pub fn unflatten(&self, axis: isize, sizes: impl Into<Shape>) -> Tensor {
+        let at = resolve_axis("unflatten", axis, self.shape());
+        let (shape, sizes) = (self.shape(), sizes.into());
+        let Some(sizes) = sizes.inferred(shape[at]) else {
+            panic!("unflatten: the extent {} of axis {axis} of shape {shape} is not split by {sizes}", shape[at]);
+        };
+        let new = shape[..at].iter().chain(sizes.iter()).chain(&shape[at + 1..]).copied().collect();
+        self.reshaped("unflatten", &new)
+    }
+
+    /// Without axes of extent 1: those named, or all with `..`. A view.
+    ///
+    /// # Panics
+    /// If a named axis has another extent.
+    ///
+    /// ```
+    /// # use cotangent_core::*;
+    /// let x = Tensor::zeros([1, 3, 1]);
+    /// assert_eq!(x.squeeze(..).shape(), &[3]);
+    /// assert_eq!(x.squeeze(-1).shape(), &[1, 3]);
+    /// ```
+    #[track_caller]
+    pub fn squeeze(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        let shape = self.shape();
+        let (named, _) = axes.resolve("squeeze", shape);
+        if let Some(at) = (0..shape.len()).find(|&k| named[k] && shape[k] != 1 && !axes.is_all()) {
+            panic!("squeeze: axis {at} of shape {shape} has extent {}, not 1; `..` drops only those of 1", shape[at]);
+        }
+        let kept = (0..shape.len()).filter(|&k| !named[k] || shape[k] != 1);
+        self.reshaped("squeeze", &kept.map(|k| shape[k]).collect())
+    }
+
+    /// With a new axis of extent 1 at `axis` of the result. A view.
+    ///
+    /// ```
+    /// # use cotangent_core::*;
+    /// let x = Tensor::zeros([2, 3]);
+    /// assert_eq!(x.unsqueeze(1).shape(), &[2, 1, 3]);
+    /// assert_eq!(x.unsqueeze(-1).shape(), &[2, 3, 1]);
+    /// ```
+    #[track_caller]
+    pub fn unsqueeze(&self, axis: isize) -> Tensor {
+        let at = resolve_new_axis("unsqueeze", axis, self.shape());
+        let mut shape = self.shape().clone();
+        shape.insert(at, 1);
+        self.reshaped("unsqueeze", &shape)
     }
 
     /// Axes in another order: `x.permute([2, 0, 1])`. A view.
@@ -34,8 +150,8 @@ impl Tensor {
     /// # Panics
     /// If `order` is not a permutation of the axes.
     #[track_caller]
-    pub fn permute<const N: usize>(&self, order: [isize; N]) -> Tensor {
-        self.permute_axes(&order)
+    pub fn permute(&self, order: impl AsRef<[isize]>) -> Tensor {
+        self.permute_axes(order.as_ref())
     }
 
     #[track_caller]
@@ -45,6 +161,9 @@ impl Tensor {
         axes.iter().enumerate().for_each(|(to, &from)| back[from] = to as isize);
         if axes.len() != self.rank() || back.contains(&-1) {
             panic!("permute: {order:?} does not name every axis of shape {} once", self.shape());
+        }
+        if axes.iter().enumerate().all(|(to, &from)| to == from) {
+            return self.clone();
         }
         let view = self.with_layout(self.layout.permute(&axes));
         view.record("permute").wrt(self, [], move |g, []| g.permute_axes(&back)).done()
@@ -56,6 +175,26 @@ impl Tensor {
         let (a, b) = (resolve_axis("transpose", a, self.shape()), resolve_axis("transpose", b, self.shape()));
         let mut order: SmallVec<[isize; 6]> = (0..self.rank() as isize).collect();
         order.swap(a, b);
+        self.permute_axes(&order)
+    }
+
+    /// Axes moved to other places, the rest in their order: `x.movedim(0, -1)`, `x.movedim([0, 1], [2, 0])`. A view.
+    ///
+    /// # Panics
+    /// If an axis is named twice, or not as many places as axes are given.
+    #[track_caller]
+    pub fn movedim(&self, from: impl Into<Axes>, to: impl Into<Axes>) -> Tensor {
+        let from = from.into().in_order("movedim", self.shape());
+        let to = to.into().in_order("movedim", self.shape());
+        if from.len() != to.len() {
+            panic!("movedim: axes {from:?} of shape {} cannot go to places {to:?}: their counts differ", self.shape());
+        }
+        let mut rest = (0..self.rank()).filter(|axis| !from.contains(axis));
+        let source = |place| match to.iter().position(|&t| t == place) {
+            Some(k) => from[k],
+            None => rest.next().expect("as many axes as places are left"),
+        };
+        let order: SmallVec<[isize; 6]> = (0..self.rank()).map(source).map(|axis| axis as isize).collect();
         self.permute_axes(&order)
     }
 
@@ -112,7 +251,7 @@ impl Tensor {
         if self.layout.is_contiguous() && self.layout.offset == 0 {
             return self.clone();
         }
-        self.detach().copied().record("contiguous").wrt(self, [], |g, []| g.clone()).done()
+        self.copied().record("contiguous").wrt(self, [], |g, []| g.clone()).done()
     }
 
     /// The same value as a step of its own on the tape, so that a gradient by it is a partial one.
@@ -134,3 +273,69 @@ impl Tensor {
         Tensor::from_storage(storage, Layout::contiguous(self.shape()), self.dtype(), self.device().clone())
     }
 }
+
+crate::samples!("reshape", |s| {
+    use crate::check::real;
+    use crate::shape::INFER;
+    s.case("merged and split", [real([2, 3, 4], -2.0..2.0)], |[x]| x.reshape([4, 6])).with_integers();
+    s.case("inferred", [real([2, 3, 4], -2.0..2.0)], |[x]| x.reshape([3, INFER, 2]));
+    s.case("to a scalar", [real([1, 1], -2.0..2.0)], |[x]| x.reshape(()));
+    s.case("no elements", [real([2, 0], -2.0..2.0)], |[x]| x.reshape([0, 3]));
+});
+crate::samples!("view_as", |s| {
+    use crate::check::real;
+    s.case("axes of 1", [real([2, 3], -2.0..2.0)], |[x]| x.view_as([1, 2, 1, 3]));
+});
+crate::samples!("flatten", |s| {
+    use crate::check::real;
+    s.case("all", [real([2, 3, 4], -2.0..2.0)], |[x]| x.flatten(..));
+    s.case("the last two", [real([2, 3, 4], -2.0..2.0)], |[x]| x.flatten(1..));
+    s.case("a scalar", [real((), -2.0..2.0)], |[x]| x.flatten(..));
+});
+crate::samples!("unflatten", |s| {
+    use crate::check::real;
+    s.case("last axis", [real([2, 6], -2.0..2.0)], |[x]| x.unflatten(-1, [2, crate::INFER]));
+});
+crate::samples!("squeeze", |s| {
+    use crate::check::real;
+    s.case("two axes", [real([1, 3, 1, 2], -2.0..2.0)], |[x]| x.squeeze([0, 2]));
+    s.case("all", [real([1, 3, 1, 2], -2.0..2.0)], |[x]| x.squeeze(..));
+});
+crate::samples!("unsqueeze", |s| {
+    use crate::check::real;
+    s.case("in the middle", [real([2, 3], -2.0..2.0)], |[x]| x.unsqueeze(1));
+    s.case("a scalar", [real((), -2.0..2.0)], |[x]| x.unsqueeze(0));
+});
+crate::samples!("permute", |s| {
+    use crate::check::real;
+    s.case("three axes", [real([2, 3, 4], -2.0..2.0)], |[x]| x.permute([1, -1, 0])).with_integers();
+    s.case("no elements", [real([2, 0, 4], -2.0..2.0)], |[x]| x.permute([2, 0, 1]));
+});
+crate::samples!("transpose", |s| {
+    use crate::check::real;
+    s.case("first and last", [real([2, 3, 4], -2.0..2.0)], |[x]| x.transpose(0, -1));
+});
+crate::samples!("t", |s| {
+    use crate::check::real;
+    s.case("matrix", [real([2, 3], -2.0..2.0)], |[x]| x.t());
+    s.case("batch", [real([2, 3, 1], -2.0..2.0)], |[x]| x.t());
+});
+crate::samples!("movedim", |s| {
+    use crate::check::real;
+    s.case("one", [real([2, 3, 4], -2.0..2.0)], |[x]| x.movedim(0, -1));
+    s.case("two", [real([2, 3, 4], -2.0..2.0)], |[x]| x.movedim([0, 1], [2, 0]));
+});
+crate::samples!("expand", |s| {
+    use crate::check::real;
+    s.case("an axis of 1 and a new one", [real([2, 1], -2.0..2.0)], |[x]| x.expand([4, 2, 3])).with_integers();
+    s.case("a scalar", [real((), -2.0..2.0)], |[x]| x.expand([2, 3]));
+    s.case("to no elements", [real([1, 2], -2.0..2.0)], |[x]| x.expand([0, 2]));
+});
+crate::samples!("sum_to", |s| {
+    use crate::check::real;
+    s.case("leading axis and axis of 1", [real([4, 2, 3], -2.0..2.0)], |[x]| x.sum_to([2, 1]));
+});
+crate::samples!("contiguous", |s| {
+    use crate::check::real;
+    s.case("transposed", [real([2, 3], -2.0..2.0)], |[x]| x.t().contiguous());
+});
