@@ -1,1 +1,4 @@
 //! The CPU backend of the Cotangent framework.
+
+#[doc(hidden)]
+pub mod math;

@@ -20,29 +20,29 @@ struct Unary {
 macro_rules! with_unary {
     ($with:ident) => {
         $with! {
-            exp 2.0 2.0 1 libm::exp;
-            exp2 2.0 2.0 1 libm::exp2;
-            expm1 2.0 2.0 1 libm::expm1;
-            log 2.0 2.0 1 libm::log;
-            log1p 2.0 2.0 1 libm::log1p;
-            log2 2.0 2.0 1 libm::log2;
-            log10 2.0 2.0 1 libm::log10;
-            sin 2.0 2.0 0 libm::sin;
-            cos 2.0 2.0 0 libm::cos;
-            tan 2.0 2.0 0 libm::tan;
-            asin 2.0 2.0 1 libm::asin;
-            acos 2.0 2.0 -1 libm::acos;
-            atan 2.0 2.0 1 libm::atan;
-            sinh 2.0 2.0 1 libm::sinh;
-            cosh 2.0 2.0 0 libm::cosh;
-            tanh 2.0 2.0 1 libm::tanh;
-            asinh 2.0 2.0 1 libm::asinh;
-            acosh 2.0 2.0 1 libm::acosh;
-            atanh 2.0 2.0 1 libm::atanh;
-            erf 2.0 2.0 1 libm::erf;
-            erfc 2.0 2.0 -1 libm::erfc;
-            sigmoid 2.0 2.0 1 |x| 1.0 / (1.0 + libm::exp(-x));
-            softplus 2.0 2.0 1 |x| x.max(0.0) + libm::log1p(libm::exp(-x.abs()));
+            exp 0.95 0.95 1 libm::exp;
+            exp2 1.1 1.1 1 libm::exp2;
+            expm1 1.5 1.5 1 libm::expm1;
+            log 0.8 0.8 1 libm::log;
+            log1p 1.4 0.9 1 libm::log1p;
+            log2 1.7 1.7 1 libm::log2;
+            log10 1.9 1.8 1 libm::log10;
+            sin 0.6 0.8 0 libm::sin;
+            cos 0.6 0.8 0 libm::cos;
+            tan 1.4 2.0 0 libm::tan;
+            asin 0.7 0.7 1 libm::asin;
+            acos 1.1 0.6 -1 libm::acos;
+            atan 1.9 1.7 1 libm::atan;
+            sinh 2.1 1.9 1 libm::sinh;
+            cosh 1.3 1.3 0 libm::cosh;
+            tanh 2.0 1.9 1 libm::tanh;
+            asinh 1.8 1.7 1 libm::asinh;
+            acosh 2.0 2.1 1 |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) };
+            atanh 2.1 1.9 1 libm::atanh;
+            erf 1.3 1.2 1 libm::erf;
+            erfc 0.6 2.3 -1 libm::erfc;
+            sigmoid 1.9 1.9 1 |x| if x < -40.0 { libm::exp(x) } else { 1.0 / (1.0 + libm::exp(-x)) };
+            softplus 1.7 1.6 1 |x| x.max(0.0) + libm::log1p(libm::exp(-x.abs()));
         }
     };
 }
@@ -106,11 +106,20 @@ fn binary<F: Fma>() -> Vec<Binary> {
         };
     }
     rows! {
-        pow 2.0 2.0 libm::pow;
-        atan2 2.0 2.0 libm::atan2;
-        hypot 2.0 2.0 libm::hypot;
-        logaddexp 2.0 2.0 |a, b| a.max(b) + libm::log1p(libm::exp(-(a - b).abs()));
+        pow 0.6 0.9 libm::pow;
+        atan2 1.9 1.7 libm::atan2;
+        hypot 1.2 1.2 libm::hypot;
+        logaddexp 2.1 1.9 logaddexp;
     }
+}
+
+fn logaddexp(a: f64, b: f64) -> f64 {
+    let (larger, smaller) = (a.max(b), a.min(b));
+    let exponent = smaller - larger;
+    let part = exponent + larger;
+    let low = (smaller - part) + ((part - exponent) - larger);
+    let low = if low.is_finite() { low } else { 0.0 };
+    larger + libm::log1p(libm::exp(exponent) * (1.0 + low))
 }
 
 /// The error of `y` in units in the last place that `exact` has in a format of `digits` bits
@@ -146,7 +155,9 @@ fn sweep() -> impl Iterator<Item = f32> {
 /// Arguments where something special may happen.
 fn specials() -> Vec<f64> {
     let mut xs = vec![0.0, f64::INFINITY, f64::NAN];
-    for k in [-1074, -1060, -1023, -1022, -149, -140, -127, -126, -55, -30, -25, -13, -1, 0, 1, 2, 10, 19, 20, 21, 127, 1023] {
+    for k in
+        [-1074, -1060, -1023, -1022, -149, -140, -127, -126, -55, -30, -25, -13, -1, 0, 1, 2, 10, 19, 20, 21, 127, 1023]
+    {
         let x = libm::scalbn(1.0, k);
         xs.extend([x, x.next_up(), x.next_down(), 1.5 * x]);
     }
@@ -159,7 +170,8 @@ fn specials() -> Vec<f64> {
 
 /// A number or the name of one that JSON lacks.
 fn numbers(case: &serde_json::Value, key: &str) -> Vec<f64> {
-    let number = |v: &serde_json::Value| v.as_f64().unwrap_or_else(|| v.as_str().expect("a number").parse().expect("a number"));
+    let number =
+        |v: &serde_json::Value| v.as_f64().unwrap_or_else(|| v.as_str().expect("a number").parse().expect("a number"));
     case[key].as_array().expect("a list").iter().map(number).collect()
 }
 
@@ -196,7 +208,7 @@ fn check_golden<F: Fma>() {
         for (&x, &y) in xs.iter().zip(&ys) {
             worst.add(error64((f.double)(x), y), (x, (f.double)(x), y));
         }
-        worst.check(f.name, "f64", f.bounds.1);
+        worst.check(f.name, "f64", f.bounds.1 + 0.5);
     }
     for f in binary::<F>() {
         let case = &golden[f.name];
@@ -205,13 +217,15 @@ fn check_golden<F: Fma>() {
             let scale = cancelled(f.name, a, b, y);
             worst.add(error64((f.double)(a, b), y) * scale, (a, b, (f.double)(a, b), y));
         }
-        worst.check(f.name, "f64", f.bounds.1);
+        worst.check(f.name, "f64", f.bounds.1 + 0.5);
     }
 }
 
-/// The size of the result relative to what it is a difference of: `logaddexp` promises no more.
+/// The size of the result relative to that of its terms, to which `logaddexp` is precise.
 fn cancelled(name: &str, a: f64, b: f64, y: f64) -> f64 {
-    if name == "logaddexp" && a.max(b) < 0.0 && y.abs() > 0.0 { (y / a.max(b)).abs().min(1.0) } else { 1.0 }
+    let larger = a.max(b);
+    let scale = (y / larger.abs().max((y - larger).abs())).abs();
+    if name == "logaddexp" && scale < 1.0 { scale } else { 1.0 }
 }
 
 fn check_sweep<F: Fma>() {
@@ -287,7 +301,10 @@ fn special_pairs() {
                     continue; // The formula of the reference fails.
                 }
                 let exact = (f.reference)(a, b);
-                worst64.add(error64((f.double)(a, b), exact) * cancelled(f.name, a, b, exact), (a, b, (f.double)(a, b), exact));
+                worst64.add(
+                    error64((f.double)(a, b), exact) * cancelled(f.name, a, b, exact),
+                    (a, b, (f.double)(a, b), exact),
+                );
                 let (a, b) = (a as f32, b as f32);
                 if f.name == "logaddexp" && a == b {
                     continue;
@@ -314,24 +331,28 @@ fn special_pairs() {
 
 /// The powers that IEEE 754 and C fix, `(x, y, x^y)`.
 #[test]
+#[rustfmt::skip]
 fn powers() {
     const INF: f64 = f64::INFINITY;
     const NAN: f64 = f64::NAN;
     for (x, y, power) in [
-        (0.0, -3.0, INF), (-0.0, -3.0, -INF), (-0.0, -2.0, INF), (-0.0, -0.5, INF), (0.0, -INF, INF), (-0.0, -INF, INF),
-        (0.0, 3.0, 0.0), (-0.0, 3.0, -0.0), (-0.0, 2.0, 0.0), (-0.0, 0.5, 0.0), (-0.0, INF, 0.0),
-        (-1.0, INF, 1.0), (-1.0, -INF, 1.0), (1.0, INF, 1.0), (1.0, NAN, 1.0), (NAN, 0.0, 1.0), (NAN, -0.0, 1.0),
-        (INF, 0.0, 1.0), (-INF, 0.0, 1.0), (0.0, 0.0, 1.0), (-2.0, 0.5, NAN), (-2.0, 1e-300, NAN), (NAN, 2.0, NAN),
-        (2.0, NAN, NAN), (-1.0, NAN, NAN), (0.5, -INF, INF), (-0.5, -INF, INF), (2.0, -INF, 0.0), (-2.0, -INF, 0.0),
-        (0.5, INF, 0.0), (2.0, INF, INF), (-INF, -3.0, -0.0), (-INF, -2.0, 0.0), (-INF, -0.5, 0.0), (-INF, 3.0, -INF),
-        (-INF, 2.0, INF), (-INF, 0.5, INF), (INF, -1.0, 0.0), (INF, 0.5, INF), (-2.0, 3.0, -8.0), (-2.0, -2.0, 0.25),
-        (-1.0, 9_007_199_254_740_991.0, -1.0), (-1.0, 4_503_599_627_370_497.0, -1.0), (-1.0, 9_007_199_254_740_992.0, 1.0),
+        (0.0, -3.0, INF), (-0.0, -3.0, -INF), (-0.0, -2.0, INF), (-0.0, -0.5, INF), (0.0, -INF, INF),
+        (-0.0, -INF, INF), (0.0, 3.0, 0.0), (-0.0, 3.0, -0.0), (-0.0, 2.0, 0.0), (-0.0, 0.5, 0.0),
+        (-0.0, INF, 0.0), (-1.0, INF, 1.0), (-1.0, -INF, 1.0), (1.0, INF, 1.0), (1.0, NAN, 1.0),
+        (NAN, 0.0, 1.0), (NAN, -0.0, 1.0), (INF, 0.0, 1.0), (-INF, 0.0, 1.0), (0.0, 0.0, 1.0), (-2.0, 0.5, NAN),
+        (-2.0, 1e-300, NAN), (NAN, 2.0, NAN), (2.0, NAN, NAN), (-1.0, NAN, NAN), (0.5, -INF, INF),
+        (-0.5, -INF, INF), (2.0, -INF, 0.0), (-2.0, -INF, 0.0), (0.5, INF, 0.0), (2.0, INF, INF),
+        (-INF, -3.0, -0.0), (-INF, -2.0, 0.0), (-INF, -0.5, 0.0), (-INF, 3.0, -INF), (-INF, 2.0, INF),
+        (-INF, 0.5, INF), (INF, -1.0, 0.0), (INF, 0.5, INF), (-2.0, 3.0, -8.0), (-2.0, -2.0, 0.25),
+        (-1.0, 9_007_199_254_740_991.0, -1.0), (-1.0, 4_503_599_627_370_497.0, -1.0),
+        (-1.0, 9_007_199_254_740_992.0, 1.0),
     ] {
         assert_eq!(error64(math::pow::<Fused, f64>(x, y), power), 0.0, "{x}^{y}");
         assert_eq!(error64(math::pow::<Separate, f64>(x, y), power), 0.0, "{x}^{y}");
-        let (x, y) = (x as f32, if y.abs() < 1e10 { (y as f32).clamp(-16_777_215.0, 16_777_215.0) } else { y as f32 });
-        if y.is_nan() || f64::from(y).abs() < 1e7 || y.is_infinite() {
-            assert_eq!(error32(math::pow::<Separate, f32>(x, y), power), 0.0, "{x}^{y}");
+        // The same in f32, where the exponent is in its range.
+        let single = y as f32;
+        if f64::from(single) == y || y.is_nan() {
+            assert_eq!(error32(math::pow::<Separate, f32>(x as f32, single), power), 0.0, "{x}^{y}");
         }
     }
     assert_eq!(math::pow::<Separate, f32>(-1.0, 16_777_215.0), -1.0);
@@ -339,6 +360,7 @@ fn powers() {
     assert_eq!(math::pow::<Separate, f32>(-1.0, 16_777_216.0), 1.0);
 }
 
+/// Where a function is flatter than the rounding error it may still fall by one unit.
 #[test]
 fn monotone() {
     // The order of the numbers: the negative bit patterns backwards, then the positive ones.
@@ -348,7 +370,7 @@ fn monotone() {
         let ys = xs.iter().map(|&x| (x, (f.single)(x) * f32::from(f.direction))).filter(|(_, y)| !y.is_nan());
         let ys: Vec<(f32, f32)> = ys.collect();
         for pair in ys.windows(2) {
-            assert!(pair[0].1 <= pair[1].1, "{} at {pair:?}", f.name);
+            assert!(pair[0].1 <= pair[1].1.next_up(), "{} at {pair:?}", f.name);
         }
     }
 }
@@ -356,7 +378,8 @@ fn monotone() {
 /// A loop in the widest instruction set gives the same bits as single calls.
 #[test]
 fn loops_equal_calls() {
-    fn check<T: Real>(xs: &[T], fused: Vec<(&str, fn(T) -> T)>, separate: Vec<(&str, fn(T) -> T)>) {
+    type Named<T> = (&'static str, fn(T) -> T);
+    fn check<T: Real>(xs: &[T], fused: Vec<Named<T>>, separate: Vec<Named<T>>) {
         let (is_fused, outputs) = dispatch(Loops(xs));
         for ((name, f), ys) in if is_fused { fused } else { separate }.into_iter().zip(outputs) {
             for (&x, &y) in xs.iter().zip(&ys) {
@@ -375,9 +398,10 @@ fn loops_equal_calls() {
 
 #[test]
 fn slices_of_trigonometric_functions() {
+    type Row<T> = (fn(&[T], &mut [T]), fn(T) -> T);
     fn check<F: Fma, T: Real>(xs: &[T]) {
         let mut y = vec![T::default(); xs.len()];
-        let rows: [(fn(&[T], &mut [T]), fn(T) -> T); 3] = [
+        let rows: [Row<T>; 3] = [
             (math::sin_slice::<F, T>, math::sin::<F, T>),
             (math::cos_slice::<F, T>, math::cos::<F, T>),
             (math::tan_slice::<F, T>, math::tan::<F, T>),

@@ -28,11 +28,7 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
         #[inline(always)]
         fn with_simd<S: pulp::Simd>(self, _: S) -> K::Output {
             // Of pulp's vector instruction sets all but WebAssembly's have a fused multiply-add.
-            if S::IS_SCALAR || cfg!(target_arch = "wasm32") {
-                self.0.run::<Separate>()
-            } else {
-                self.0.run::<Fused>()
-            }
+            if S::IS_SCALAR || cfg!(target_arch = "wasm32") { self.0.run::<Separate>() } else { self.0.run::<Fused>() }
         }
     }
 

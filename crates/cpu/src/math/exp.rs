@@ -1,6 +1,6 @@
 //! Exponential functions and those built on them.
 
-use super::fma::{Fma, poly};
+use super::fma::{Fma, poly, quick_two_sum, two_sum};
 use super::log::log1p;
 use super::real::Real;
 
@@ -20,12 +20,16 @@ fn expm1_reduced<F: Fma, T: Real>(r: T, low: T) -> T {
     r + (r * r).fma::<F>(poly::<F, T>(r, T::EXP), low)
 }
 
-/// `scale * e^(x + low)` for `0 <= scale` of moderate size and a tiny `low`.
+/// `scale * e^(x + low)` for `0 <= scale` of moderate size and a `low` whose square is negligible.
 #[inline(always)]
 pub(super) fn exp_scaled<F: Fma, T: Real>(x: T, low: T, scale: T) -> T {
     let (rounded, r, r_low) = reduce::<F, T>(x.clamped(T::EXP_RANGE));
     let (s, t) = T::power_of_two(rounded);
-    (T::of(1.0) + expm1_reduced::<F, T>(r, r_low + low)) * scale * s * t
+    // e^(x + low) = e^x + low e^x, added up from the small end.
+    let one = T::of(1.0);
+    let tail = r * r * poly::<F, T>(r, T::EXP);
+    let tail = (r_low + low).fma::<F>(one + (r + tail), tail);
+    scale.fma::<F>(r + tail, scale) * s * t
 }
 
 /// `e^x`.
@@ -70,7 +74,8 @@ pub fn sinh<F: Fma, T: Real>(x: T) -> T {
     let q = quarter_expm1::<F, T>(x.abs());
     let half = T::of(2.0) * q;
     let y = half + half / T::of(4.0).fma::<F>(q, T::of(1.0));
-    let y = if half > T::LARGE { half } else { y };
+    // The fraction is about ½, but NaN once t overflows.
+    let y = if half > T::of(4.0) / T::EPSILON { half } else { y };
     if x.abs() < T::TINY { x } else { y.copysign(x) }
 }
 
@@ -85,20 +90,33 @@ pub fn cosh<F: Fma, T: Real>(x: T) -> T {
 /// The hyperbolic tangent.
 #[inline(always)]
 pub fn tanh<F: Fma, T: Real>(x: T) -> T {
-    // With t = e^2a - 1: tanh a = t / (t + 2).
+    // With t = e^2a - 1: tanh a = t / (t + 2) = 1 - 2 / (t + 2). The second form is the better one
+    // where the result is above ½.
     let a = x.abs();
+    let half = T::of(0.5);
     let capped = if a > T::TANH_ONE { T::TANH_ONE } else { a };
+    let upper = capped > T::of(0.55);
     let q = quarter_expm1::<F, T>(capped + capped);
-    let y = q / (q + T::of(0.5));
+    let (denominator, lost) = two_sum(half, q);
+    let quotient = (if upper { half } else { q }) / denominator;
+    // The derivative of the first form times what the denominator lost.
+    let complement = T::of(1.0) - quotient;
+    let lower = quotient - (lost + lost) * (quotient * complement);
+    let y = if upper { complement } else { lower };
     if a < T::TINY { x } else { y.copysign(x) }
 }
 
 /// The logistic function `1 / (1 + e^-x)`.
 #[inline(always)]
 pub fn sigmoid<F: Fma, T: Real>(x: T) -> T {
+    let one = T::of(1.0);
     let z = exp::<F, T>(-x.abs());
-    let numerator = if x < T::of(0.0) { z } else { T::of(1.0) };
-    numerator / (T::of(1.0) + z)
+    let negative = x < T::of(0.0);
+    let (denominator, lost) = quick_two_sum(one, z);
+    let y = (if negative { z } else { one }) / denominator;
+    // What the denominator lost, times y / denominator.
+    let reciprocal = if negative { one - y } else { y };
+    y - lost * (y * reciprocal)
 }
 
 /// `ln(1 + e^x)`.
@@ -113,8 +131,11 @@ pub fn softplus<F: Fma, T: Real>(x: T) -> T {
 /// Where the two terms of the result cancel, the error is small next to `max(a, b)` only.
 #[inline(always)]
 pub fn logaddexp<F: Fma, T: Real>(a: T, b: T) -> T {
-    let larger = if a > b { a } else { b };
-    let y = larger + log1p::<F, T>(exp::<F, T>(-(a - b).abs()));
+    let (larger, smaller) = if a > b { (a, b) } else { (b, a) };
+    let (exponent, low) = two_sum(smaller, -larger);
+    // Where the exponential vanishes the low word may not be a number.
+    let low = if exponent > T::of(-1000.0) { low } else { T::of(0.0) };
+    let y = larger + log1p::<F, T>(exp_scaled::<F, T>(exponent, low, T::of(1.0)));
     // Equal infinities have no difference.
     if a == b { a + T::of(std::f64::consts::LN_2) } else { y }
 }

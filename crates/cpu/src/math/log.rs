@@ -60,31 +60,29 @@ pub fn log10<F: Fma, T: Real>(x: T) -> T {
     with_limits(x, k.fma::<F>(T::LOG10_2.0, small))
 }
 
-/// `ln(1 + t)`, or `ln 2t` where the caller found `t` so large that it passed half of it.
+/// `ln(1 + t)`, or `ln 2a` where the caller found `a` so large.
 #[inline(always)]
-fn log1p_or_doubled<F: Fma, T: Real>(t: T, doubled: bool) -> T {
-    let y = log1p::<F, T>(t);
-    if doubled { y + T::of(std::f64::consts::LN_2) } else { y }
+fn log1p_or_doubled<F: Fma, T: Real>(t: T, a: T, large: bool) -> T {
+    // 2a may overflow.
+    let y = log1p::<F, T>(if large { a - T::of(1.0) } else { t });
+    if large { y + T::of(std::f64::consts::LN_2) } else { y }
 }
 
 /// The inverse hyperbolic sine.
 #[inline(always)]
 pub fn asinh<F: Fma, T: Real>(x: T) -> T {
     let a = x.abs();
-    let large = a > T::LARGE;
     let square = a * a;
     let t = a + square / (T::of(1.0) + (square + T::of(1.0)).sqrt());
-    let y = log1p_or_doubled::<F, T>(if large { a } else { t }, large);
-    y.copysign(x)
+    log1p_or_doubled::<F, T>(t, a, a > T::LARGE).copysign(x)
 }
 
 /// The inverse hyperbolic cosine; NaN below 1.
 #[inline(always)]
 pub fn acosh<F: Fma, T: Real>(x: T) -> T {
-    let large = x > T::LARGE;
     let t = x - T::of(1.0);
     let root = (t * (x + T::of(1.0))).sqrt();
-    let y = log1p_or_doubled::<F, T>(if large { x } else { t + root }, large);
+    let y = log1p_or_doubled::<F, T>(t + root, x, x > T::LARGE);
     if x < T::of(1.0) { T::NAN } else { y }
 }
 

@@ -1,5 +1,8 @@
 //! The binary representation of `f32` and `f64` and the constants that depend on it.
 
+// The coefficients resemble constants, but are not.
+#![allow(clippy::approx_constant)]
+
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// What the generic algorithms need of a format. Integers are kept below the sign bit and all
@@ -62,8 +65,11 @@ pub trait Repr:
     fn power_of_two(rounded: Self) -> (Self, Self);
 
     /// `(k, m, 2^-k)` with `self = 2^k m` and `√½ <= m < √2`; meaningless unless `self` is
-    /// positive and finite. `2^-k` is flushed to zero at the lower end of the format.
+    /// positive and finite. A subnormal `2^-k` is flushed to zero.
     fn split(self) -> (Self, Self, Self);
+
+    /// The leading half of the digits, so few that its square is exact.
+    fn head(self) -> Self;
 
     /// A power of two `s` (and `1 / s`) that brings the non-negative `self` near 1.
     fn normalizer(self) -> (Self, Self);
@@ -108,8 +114,14 @@ macro_rules! repr {
                 let exponent = bits >> $bits;
                 let k = $T::from_bits(UNIT.to_bits() | exponent) - (UNIT + bias as $T);
                 let m = $T::from_bits((bits & ((1 << $bits) - 1)) + SQRT_HALF);
-                let inverse = $T::from_bits((2 * BIAS).wrapping_sub(exponent) << $bits);
+                let capped = if exponent > 2 * BIAS { 2 * BIAS } else { exponent };
+                let inverse = $T::from_bits((2 * BIAS - capped) << $bits);
                 (k, m, inverse)
+            }
+
+            #[inline(always)]
+            fn head(self) -> $T {
+                $T::from_bits(self.to_bits() & ($U::MAX << ($bits / 2 + 1)))
             }
 
             #[inline(always)]
