@@ -122,6 +122,11 @@ impl<const N: usize> PartialEq<[usize; N]> for Shape {
         self[..] == other[..]
     }
 }
+impl<const N: usize> PartialEq<[usize; N]> for &Shape {
+    fn eq(&self, other: &[usize; N]) -> bool {
+        self[..] == other[..]
+    }
+}
 
 /// Where the elements of a tensor lie in its storage.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
