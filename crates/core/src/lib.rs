@@ -10,6 +10,7 @@
 //! | [`backend`] | what a device must be able to do |
 //! | [`check`] | gradient checks and the conformance suite |
 //! | [`autograd`](mod@autograd) | gradients, Jacobians, Hessians, checkpoints |
+//! | [`mod@module`] | models as plain structs: parameters, freezing, saved states |
 //! | [`rng`] | random numbers by counter |
 //!
 //! ```
@@ -30,6 +31,7 @@ mod error;
 pub mod expr;
 pub mod host;
 mod kernel;
+pub mod module;
 mod ops;
 mod pointwise;
 mod print;
@@ -49,6 +51,7 @@ pub use error::{Error, attempt};
 pub use expr::{Expr, IntoExpr};
 pub use half::{bf16, f16};
 pub use inventory;
+pub use module::{Buffer, LoadError, Module, Param, StateMap};
 pub use kernel::{HostOutput, HostView, Kernel};
 pub use pointwise::{Operand, Pointwise, pointwise};
 pub use rng::Rng;

@@ -1,1 +1,32 @@
-//! Part of the Cotangent framework.
+//! Layers of neural networks, and how their parameters start.
+//!
+//! A model is a plain struct or a tuple of layers. Whether it is being trained, and with which random numbers, is an
+//! argument of [`forward`](Layer::forward):
+//!
+//! ```
+//! use cotangent_core::*;
+//! use cotangent_layers::*;
+//! let rng = Rng::new(1);
+//! let model = (Dense::new(8, 4, &rng), BatchNorm::new(4), Relu, Dropout(0.5), Dense::new(4, 2, &rng));
+//! let x = rng.normal([16, 8]);
+//! assert_eq!(model.forward(&x, &Mode::Train(&rng)).shape(), [16, 2]);
+//! assert_eq!(model.forward(&x, &Mode::Eval).shape(), [16, 2]);
+//! ```
+
+mod activation;
+mod dense;
+mod dropout;
+mod init;
+mod layer;
+mod loss;
+mod norm;
+mod summary;
+
+pub use activation::{PRelu, Relu, Sigmoid, Softplus, Tanh};
+pub use dense::{Dense, linear};
+pub use dropout::{Dropout, dropout};
+pub use init::{Fans, Init, Law, SELU_GAIN, TANH_GAIN};
+pub use layer::{Flatten, Lambda, Layer, Mode, Norm};
+pub use loss::cross_entropy;
+pub use norm::{BatchNorm, LayerNorm, Statistics};
+pub use summary::{Kind, Row, Summary, summary};
