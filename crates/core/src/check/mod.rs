@@ -1,5 +1,17 @@
 //! Proof that operations and devices are right: the registry of samples, gradient checks, and the conformance suite.
 
+mod conformance;
+mod gradcheck;
+mod inputs;
 mod registry;
+mod report;
+mod slopes;
+mod table;
 
-pub use registry::{Input, SampleFn, Operation, Sample, SampleOutput, Samples, Values, distinct, given, index, real, truth};
+pub use conformance::{Conformance, conformance};
+pub use gradcheck::{Gradcheck, gradcheck};
+pub use inputs::Arrangement;
+pub use registry::{
+    Input, Operation, Sample, SampleFn, SampleOutput, Samples, Values, distinct, given, index, real, truth,
+};
+pub use report::{Counts, Finding, Place, Report, Verdict};

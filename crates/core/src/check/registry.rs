@@ -3,6 +3,7 @@
 //! An operation registers its samples beside its definition with [`samples!`](crate::samples). The conformance suite
 //! runs every sample on a device in every element type and layout; an operation without samples fails it.
 
+use crate::dtype::DType;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -104,6 +105,11 @@ impl SampleOutput for (Tensor, Tensor) {
         vec![self.0, self.1]
     }
 }
+impl SampleOutput for (Tensor, Tensor, Tensor) {
+    fn tensors(self) -> Vec<Tensor> {
+        vec![self.0, self.1, self.2]
+    }
+}
 impl SampleOutput for Vec<Tensor> {
     fn tensors(self) -> Vec<Tensor> {
         self
@@ -127,9 +133,35 @@ pub struct Sample {
     pub orders: u8,
     /// Error allowed, as a multiple of the suite's: for long sums or steep functions.
     pub slack: f64,
+    /// The floating-point types it runs on.
+    pub floats: Vec<DType>,
+    /// Whether each type is compared with the reference device's result of the same type instead of that in `F64`.
+    pub own_precision: bool,
+    /// Whether it also is run on inputs that all have one other shape, a scalar and an empty one among them.
+    pub any_shape: bool,
 }
 
 impl Sample {
+    /// Runs on these floating-point types only; all four unless an operation says why not. Gradients are checked if
+    /// `F64` is among them.
+    pub fn floats(&mut self, floats: &[DType]) -> &mut Sample {
+        self.floats = floats.to_vec();
+        self
+    }
+
+    /// Each type is compared with the reference device's result of the same type: for operations that draw random
+    /// numbers, which depend on the type, and those that are discontinuous.
+    pub fn own_precision(&mut self) -> &mut Sample {
+        self.own_precision = true;
+        self
+    }
+
+    /// Also run on inputs that all have one other shape: `[]`, `[1]`, `[0]`, `[0, 3]`, `[2, 1, 2]`.
+    pub fn any_shape(&mut self) -> &mut Sample {
+        self.any_shape = true;
+        self
+    }
+
     /// Also run on `I64`.
     pub fn with_integers(&mut self) -> &mut Sample {
         self.integers = true;
@@ -160,10 +192,22 @@ impl Samples {
     ) -> &mut Sample {
         let f = move |x: &[Tensor]| f(std::array::from_fn(|k| &x[k])).tensors();
         let sample = Sample {
-            label: label.into(), inputs: inputs.into(), f: Box::new(f), integers: false, orders: 2, slack: 1.0,
+            label: label.into(),
+            inputs: inputs.into(),
+            f: Box::new(f),
+            integers: false,
+            orders: 2,
+            slack: 1.0,
+            floats: vec![DType::F64, DType::F32, DType::F16, DType::BF16],
+            own_precision: false,
+            any_shape: false,
         };
         self.0.push(sample);
         self.0.last_mut().expect("just added")
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Sample> {
+        self.0
     }
 
     /// The samples of an operation; `None` if it is not registered.

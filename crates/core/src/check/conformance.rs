@@ -1,0 +1,374 @@
+//! Every operation on a device, against the reference device and against finite differences.
+
+use super::gradcheck::{Gradcheck, Graph};
+use super::inputs::{Arrangement, Stream, elements, index_of, place, plain, rounded};
+use super::registry::{Operation, Sample, Samples, Values};
+use super::report::{Place, Report, Verdict};
+use super::table::primitives;
+use crate::device::Device;
+use crate::dtype::DType;
+use crate::error::attempt;
+use crate::shape::{Layout, Shape};
+use crate::tensor::Tensor;
+
+/// Runs every registered operation on `device`; [`Conformance`] says what is checked, and has options.
+///
+/// ```
+/// use cotangent_core::{check::*, *};
+/// let device = Device::reference(); // or `Device::new(MyBackend::new())`
+/// # let conformance = |device: &Device| Conformance::new(device).only("matmul").run(); // the whole suite takes its time
+/// conformance(&device).assert_ok();
+/// ```
+pub fn conformance(device: &Device) -> Report {
+    Conformance::new(device).run()
+}
+
+/// The conformance suite and its options.
+///
+/// The operations are those registered with [`samples!`](crate::samples) in any crate that is linked into the program,
+/// and every primitive of the table of scalar functions. For each of their samples it is checked that
+///
+/// - values agree with the reference device's in `F64`, computed from inputs rounded to the element type, in every
+///   floating-point type (to 8·ε of it, relative to the result or to 1) and exactly in integers; so do shapes and types;
+/// - gradients of orders 1 and 2 in `F64` agree with finite differences on the device itself, by [`Gradcheck`];
+/// - gradients in `F32` agree with those in `F64`;
+/// - neither values nor gradients depend on how the inputs lie in memory: transposed, inside of a larger buffer,
+///   flipped, repeated by a stride of 0; elementwise operations also run on shapes `[]`, `[1]`, `[0]`, `[0, 3]` and more;
+/// - gradients accumulate: for two uses of the same inputs, and for one tensor given as two inputs.
+///
+/// Cotangents are random and never all equal.
+#[derive(Clone, Debug)]
+pub struct Conformance {
+    device: Device,
+    only: Option<String>,
+    seed: u64,
+}
+
+impl Conformance {
+    /// The whole suite.
+    pub fn new(device: &Device) -> Conformance {
+        Conformance { device: device.clone(), only: None, seed: 1 }
+    }
+
+    /// One operation only.
+    pub fn only(self, operation: &str) -> Conformance {
+        Conformance { only: Some(operation.into()), ..self }
+    }
+
+    /// The seed of inputs and cotangents.
+    pub fn seed(self, seed: u64) -> Conformance {
+        Conformance { seed, ..self }
+    }
+
+    /// Runs the suite.
+    pub fn run(&self) -> Report {
+        let only = self.only.as_ref().map_or(String::new(), |name| format!(".only({name:?})"));
+        let replay = format!("Conformance::new(&device){only}.seed({}).run()", self.seed);
+        let mut report = Report::new(&format!("conformance of {}", self.device), self.seed, replay);
+        for (name, samples) in operations() {
+            if self.only.as_deref().is_some_and(|only| only != name) {
+                continue;
+            }
+            if samples.is_empty() {
+                report.found(name, "", Verdict::Fault("registered without samples; add one with s.case(..)".into()));
+            }
+            for sample in &samples {
+                Suite { device: &self.device, seed: self.seed, name, sample, report: &mut report }.run();
+            }
+        }
+        report
+    }
+}
+
+/// All operations and their samples, by name.
+pub(super) fn operations() -> Vec<(&'static str, Vec<Sample>)> {
+    let registered = inventory::iter::<Operation>().map(|operation| {
+        let mut samples = Samples::default();
+        (operation.samples)(&mut samples);
+        (operation.name, samples.into_vec())
+    });
+    let mut all: Vec<_> = registered.chain(primitives().into_iter().map(|(name, s)| (name, s.into_vec()))).collect();
+    all.sort_by_key(|(name, _)| *name);
+    all
+}
+
+/// The checks of one sample.
+pub(super) struct Suite<'a> {
+    pub(super) device: &'a Device,
+    pub(super) seed: u64,
+    pub(super) name: &'a str,
+    pub(super) sample: &'a Sample,
+    pub(super) report: &'a mut Report,
+}
+
+/// Elements of every input.
+type Data = Vec<Vec<f64>>;
+
+impl Suite<'_> {
+    fn run(&mut self) {
+        let data = self.draw();
+        let shapes: Vec<Shape> = self.sample.inputs.iter().map(|input| input.shape.clone()).collect();
+        self.values(&data, &shapes);
+        self.arrangements(&data, &shapes);
+        self.gradients(&data, &shapes);
+        self.shapes();
+    }
+
+    fn stream(&self, what: &str) -> Stream {
+        Stream::new(self.seed, &format!("{}/{}/{what}", self.name, self.sample.label))
+    }
+
+    pub(super) fn draw(&self) -> Data {
+        let mut stream = self.stream("inputs");
+        self.sample.inputs.iter().map(|input| input.draw(&mut stream)).collect()
+    }
+
+    /// Does part of the suite; a panic in it is a finding.
+    fn part(&mut self, what: &str, check: impl FnOnce(&mut Self, &str)) {
+        let case = if what.is_empty() { self.sample.label.clone() } else { format!("{}, {what}", self.sample.label) };
+        if let Err(error) = attempt(|| check(self, &case)) {
+            self.report.found(self.name, &case, Verdict::Fault(format!("panicked: {error}")));
+        }
+    }
+
+    /// Row-major inputs with real numbers of type `dtype`.
+    fn inputs(&self, device: &Device, data: &Data, shapes: &[Shape], dtype: DType) -> Vec<Tensor> {
+        let each = self.sample.inputs.iter().zip(data).zip(shapes);
+        each.map(|((input, data), shape)| plain(device, data, shape, input.dtype(dtype))).collect()
+    }
+
+    /// The numbers that `dtype` makes of the inputs.
+    fn rounded(&self, data: &Data, dtype: DType) -> Data {
+        let each = self.sample.inputs.iter().zip(data);
+        each.map(|(input, data)| rounded(data, input.dtype(dtype))).collect()
+    }
+
+    fn values(&mut self, data: &Data, shapes: &[Shape]) {
+        let integers: &[DType] = if self.sample.integers { &[DType::I64, DType::I32] } else { &[] };
+        for dtype in self.sample.floats.clone().into_iter().chain(integers.iter().copied()) {
+            self.part(&dtype.to_string(), |suite, case| {
+                let inputs = suite.inputs(suite.device, data, shapes, dtype);
+                suite.compare(case, &inputs, dtype, data, shapes);
+            });
+        }
+    }
+
+    /// Runs the operation on the device, and on the reference device in the same type (for shapes and element types)
+    /// and in `F64` (for values).
+    fn compare(&mut self, case: &str, inputs: &[Tensor], dtype: DType, data: &Data, shapes: &[Shape]) {
+        let reference = Device::reference();
+        let f = &self.sample.f;
+        let actual = f(inputs);
+        let same_type = f(&self.inputs(&reference, data, shapes, dtype));
+        let exact = if self.sample.own_precision || !dtype.is_float() {
+            same_type.clone()
+        } else {
+            f(&self.inputs(&reference, &self.rounded(data, dtype), shapes, DType::F64))
+        };
+        self.require(case, actual.len() == same_type.len(), || {
+            format!("{} outputs instead of {}", actual.len(), same_type.len())
+        });
+        for (tensor, ((y, like), exact)) in actual.iter().zip(&same_type).zip(&exact).enumerate() {
+            let same = y.dtype() == like.dtype() && y.shape() == like.shape();
+            self.require(case, same, || {
+                format!(
+                    "output {tensor} is {} of shape {}, on the reference device {} of shape {}",
+                    y.dtype(), y.shape(), like.dtype(), like.shape()
+                )
+            });
+            if same && y.shape() == exact.shape() {
+                let tolerance = 8.0 * self.sample.slack * y.dtype().epsilon();
+                let worst = difference(&elements(y), &elements(exact), tolerance);
+                let verdict = worst.map(|(at, actual, expected)| {
+                    let output = Place { tensor, index: index_of(y.shape(), at) };
+                    Verdict::Value { output, actual, expected }
+                });
+                self.note(case, y.count(), verdict);
+            }
+        }
+    }
+
+    fn arrangements(&mut self, data: &Data, shapes: &[Shape]) {
+        for arrangement in Arrangement::UNUSUAL {
+            let general = |values: &Values| matches!(values, Values::Real(_) | Values::Index(_) | Values::Truth);
+            if arrangement == Arrangement::Repeated && !self.sample.inputs.iter().all(|input| general(&input.values)) {
+                continue; // the repeated elements would not be what the sample asks for
+            }
+            let layouts: Vec<Option<Layout>> = shapes.iter().map(|shape| arrangement.layout(shape)).collect();
+            if layouts.iter().all(Option::is_none) {
+                continue;
+            }
+            let data: Data = data.iter().zip(shapes).map(|(data, shape)| arrangement.elements(shape, data)).collect();
+            let arranged = |suite: &Self, dtype: DType| -> Vec<Tensor> {
+                let place = |k: usize| {
+                    let layout = layouts[k].clone().unwrap_or_else(|| Layout::contiguous(&shapes[k]));
+                    place(suite.device, &data[k], &layout, suite.sample.inputs[k].dtype(dtype))
+                };
+                (0..data.len()).map(place).collect()
+            };
+            let name = format!("{arrangement:?}").to_lowercase();
+            for dtype in [DType::F64, DType::F32, DType::F16] {
+                if self.sample.floats.contains(&dtype) {
+                    self.part(&format!("{name} {dtype}"), |suite, case| {
+                        suite.compare(case, &arranged(suite, dtype), dtype, &data, shapes);
+                    });
+                }
+            }
+            if self.sample.orders > 0 && self.sample.floats.contains(&DType::F64) {
+                self.part(&format!("{name} gradient"), |suite, case| {
+                    let row_major = suite.inputs(suite.device, &data, shapes, DType::F64);
+                    let (expected, weights) = suite.pulled(&row_major);
+                    let actual = Graph::new(&suite.sample.f, &arranged(suite, DType::F64)).gradients(&weights);
+                    suite.same_gradients(case, &actual, &expected, 64.0 * f64::EPSILON, shapes, "row-major");
+                });
+            }
+        }
+    }
+
+    /// Gradients for a random cotangent.
+    fn pulled(&self, inputs: &[Tensor]) -> (Data, Vec<f64>) {
+        let graph = Graph::new(&self.sample.f, inputs);
+        let weights = self.stream("cotangent").weights(graph.outputs.iter().map(Tensor::count).sum());
+        (graph.gradients(&weights), weights)
+    }
+
+    fn gradients(&mut self, data: &Data, shapes: &[Shape]) {
+        let Sample { orders, slack, ref floats, .. } = *self.sample;
+        if orders == 0 || !floats.contains(&DType::F64) {
+            return;
+        }
+        let single = floats.contains(&DType::F32) && !self.sample.own_precision;
+        self.part("", |suite, case| {
+            let inputs = suite.inputs(suite.device, data, shapes, DType::F64);
+            suite.gradcheck(case, &inputs, orders);
+        });
+        self.part("accumulation", |suite, case| {
+            let inputs = suite.inputs(suite.device, data, shapes, DType::F64);
+            suite.accumulates(case, &inputs, shapes);
+        });
+        self.part("one tensor as two inputs", |suite, case| suite.aliased(case, data, shapes));
+        if single {
+            self.part("f32 gradient", |suite, case| {
+                let rounded = suite.rounded(data, DType::F32);
+                let (expected, weights) = suite.pulled(&suite.inputs(suite.device, &rounded, shapes, DType::F64));
+                let inputs = suite.inputs(suite.device, data, shapes, DType::F32);
+                let actual = Graph::new(&suite.sample.f, &inputs).gradients(&weights);
+                suite.same_gradients(case, &actual, &expected, 64.0 * slack * DType::F32.epsilon(), shapes, "in f64");
+            });
+        }
+    }
+
+    /// Gradients against finite differences; large Jacobians by projections.
+    pub(super) fn gradcheck(&mut self, case: &str, inputs: &[Tensor], orders: u8) {
+        let gradcheck = Gradcheck::new().seed(self.seed).loosened(self.sample.slack).full_up_to(400).orders(orders);
+        let found = gradcheck.check(&self.sample.f, inputs);
+        self.report.absorb(self.name, case, found);
+    }
+
+    /// Two uses of the same leaves: contributions add.
+    pub(super) fn accumulates(&mut self, case: &str, inputs: &[Tensor], shapes: &[Shape]) {
+        let f = &self.sample.f;
+        let twice = |x: &[Tensor]| f(x).into_iter().chain(f(x)).collect::<Vec<Tensor>>();
+        let graph = Graph::new(&twice, inputs);
+        let weights = self.stream("accumulation").weights(graph.outputs.iter().map(Tensor::count).sum());
+        let (first, second) = weights.split_at(weights.len() / 2);
+        let alone = Graph::new(f, inputs);
+        let expected = sum(&alone.gradients(first), &alone.gradients(second));
+        let actual = graph.gradients(&weights);
+        self.same_gradients(case, &actual, &expected, 64.0 * f64::EPSILON, shapes, "sum of both uses");
+    }
+
+    /// Pairs of inputs of one shape that are the same tensor: its gradient is the sum of both.
+    pub(super) fn aliased(&mut self, case: &str, data: &Data, shapes: &[Shape]) {
+        let inputs = &self.sample.inputs;
+        for (a, b) in (0..inputs.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
+            let (Values::Real(da), Values::Real(db)) = (&inputs[a].values, &inputs[b].values) else { continue };
+            let (start, end) = (da.start.max(db.start), da.end.min(db.end));
+            if shapes[a] != shapes[b] || start >= end {
+                continue;
+            }
+            let mut data = data.clone();
+            let mut stream = self.stream("alias");
+            data[a] = (0..data[a].len()).map(|_| start + (end - start) * stream.uniform()).collect();
+            data[b] = data[a].clone();
+            let tensors = self.inputs(self.device, &data, shapes, DType::F64);
+            let f = &self.sample.f;
+            let aliased = |x: &[Tensor]| {
+                let mut x = x.to_vec();
+                x[b] = x[a].clone();
+                f(&x)
+            };
+            let (mut expected, weights) = self.pulled(&tensors);
+            expected[a] = sum(&expected[a..=a], &expected[b..=b]).remove(0);
+            expected[b].fill(0.0);
+            let actual = Graph::new(&aliased, &tensors).gradients(&weights);
+            self.same_gradients(case, &actual, &expected, 64.0 * f64::EPSILON, shapes, "sum of both inputs");
+        }
+    }
+
+    /// Other shapes, for elementwise operations.
+    fn shapes(&mut self) {
+        if !self.sample.any_shape {
+            return;
+        }
+        let others: [&[usize]; 5] = [&[], &[1], &[0], &[0, 3], &[2, 1, 2]];
+        for shape in others.map(Shape::from) {
+            let mut stream = self.stream("shapes");
+            let resized = |input: &super::Input| super::Input { shape: shape.clone(), values: input.values.clone() };
+            let data: Data = self.sample.inputs.iter().map(|input| resized(input).draw(&mut stream)).collect();
+            let shapes = vec![shape.clone(); data.len()];
+            for &dtype in [DType::F64, DType::F32].iter().filter(|dtype| self.sample.floats.contains(dtype)) {
+                self.part(&format!("shape {shape} {dtype}"), |suite, case| {
+                    let inputs = suite.inputs(suite.device, &data, &shapes, dtype);
+                    suite.compare(case, &inputs, dtype, &data, &shapes);
+                    if dtype == DType::F64 {
+                        suite.gradcheck(case, &inputs, suite.sample.orders.min(1));
+                    }
+                });
+            }
+        }
+    }
+
+    fn same_gradients(
+        &mut self, case: &str, actual: &Data, expected: &Data, tolerance: f64, shapes: &[Shape], against: &'static str,
+    ) {
+        for (input, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+            let worst = difference(actual, expected, tolerance * self.sample.slack);
+            let verdict = worst.map(|(at, analytic, numeric)| {
+                let index = index_of(&shapes[input], at);
+                Verdict::Gradient { order: 1, input, index, output: None, analytic, numeric, against }
+            });
+            self.note(case, actual.len(), verdict);
+        }
+    }
+
+    fn require(&mut self, case: &str, holds: bool, message: impl FnOnce() -> String) {
+        self.note(case, 1, (!holds).then(|| Verdict::Fault(message())));
+    }
+
+    /// Counts checks, one of which may have failed.
+    fn note(&mut self, case: &str, checks: usize, failure: Option<Verdict>) {
+        self.report.passed(self.name, checks - failure.is_some() as usize);
+        if let Some(verdict) = failure {
+            self.report.found(self.name, case, verdict);
+        }
+    }
+}
+
+/// The position and values of the largest difference above the tolerance, which is relative to the expected value, or
+/// to the mean of all magnitudes where that is larger, or to 1. Infinities and NaN must be equal.
+fn difference(actual: &[f64], expected: &[f64], tolerance: f64) -> Option<(usize, f64, f64)> {
+    let finite = || expected.iter().map(|x| x.abs()).filter(|x| x.is_finite());
+    let scale = (finite().sum::<f64>() / finite().count().max(1) as f64).max(1.0);
+    let excess = |(&a, &e): (&f64, &f64)| {
+        let equal = a == e || (a.is_nan() && e.is_nan());
+        let error = if (a - e).is_nan() { f64::INFINITY } else { (a - e).abs() };
+        if equal { 0.0 } else { error / (tolerance * e.abs().max(scale)) }
+    };
+    let worst = actual.iter().zip(expected).map(excess).enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+    worst.filter(|(_, excess)| *excess > 1.0).map(|(at, _)| (at, actual[at], expected[at]))
+}
+
+fn sum(a: &[Vec<f64>], b: &[Vec<f64>]) -> Data {
+    a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
+}

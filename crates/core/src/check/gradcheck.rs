@@ -1,0 +1,314 @@
+//! Gradients against finite differences.
+
+use super::inputs::{Stream, elements, plain};
+use super::registry::SampleOutput;
+use super::report::{Report, Verdict};
+use super::slopes::Slopes;
+use crate::autograd::{Options, grads};
+use crate::dtype::DType;
+use crate::tensor::Tensor;
+use std::collections::HashSet;
+
+/// Compares the gradients of `f` at `inputs` with finite differences, in double precision.
+///
+/// The same as `Gradcheck::new().run(f, inputs)`; [`Gradcheck`] says what is checked, and has options.
+///
+/// ```
+/// use cotangent_core::{check::*, *};
+/// fn cube(x: &Tensor) -> Tensor {
+///     (x.detach() * x.detach() * x.detach()).record("cube").wrt(x, [x], |g, [x]| g * x.square() * 3.0).done()
+/// }
+/// gradcheck(|[x]| cube(x), [&Tensor::new([-1.0, 0.0, 2.0], [3])]).assert_ok();
+/// ```
+#[track_caller]
+pub fn gradcheck<const N: usize, R: SampleOutput>(f: impl Fn([&Tensor; N]) -> R, inputs: [&Tensor; N]) -> Report {
+    Gradcheck::new().run(f, inputs)
+}
+
+/// A gradient check and its options.
+///
+/// Floating-point inputs are converted to `F64` and differentiated by; integers and booleans are passed through. Every
+/// element is moved by ±h and ±h/2 with h = ε^⅓·max(1, |x|), which gives the derivative with an error of O(h⁴)
+/// (Richardson 1911). If the Jacobian of an input has more than 10⁴ elements, random projections of it are compared, and
+/// where one differs the interval is halved until the element is found.
+///
+/// Where the slopes on both sides differ, the gradient must lie between them; this is reported as
+/// [`Verdict::Kink`]. A gradient outside of them fails.
+///
+/// It is also checked that gradients have the shape, element type and device of their inputs, that a second run gives
+/// the same bits, that the gradient of a zero cotangent is zero, and that vector-Jacobian and Jacobian-vector products
+/// agree: ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ to 10⁻¹² relatively.
+///
+/// ```
+/// use cotangent_core::{check::*, *};
+/// let wrong = |x: &Tensor| x.detach().exp().record("wrong_exp").wrt(x, [x], |g, [x]| g * x).done();
+/// let report = Gradcheck::new().seed(3).run(|[x]| wrong(x), [&Tensor::new([1.0], [1])]);
+/// assert!(report.to_string().contains("by input 0 [0]"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gradcheck {
+    rtol: f64,
+    atol: f64,
+    /// A fixed step, instead of one relative to the element.
+    step: Option<f64>,
+    pub(super) orders: u8,
+    seed: u64,
+    /// The number of random projections, and the size of a Jacobian up to which all of it is compared.
+    projections: usize,
+    full: usize,
+}
+
+impl Default for Gradcheck {
+    fn default() -> Gradcheck {
+        Gradcheck { rtol: 1e-7, atol: 1e-9, step: None, orders: 1, seed: 1, projections: 3, full: 10_000 }
+    }
+}
+
+impl Gradcheck {
+    /// Strict: relative error 10⁻⁷, absolute error 10⁻⁹·max(1, |f(x)|), first order.
+    pub fn new() -> Gradcheck {
+        Gradcheck::default()
+    }
+
+    /// The step and tolerances of PyTorch's `gradcheck`: h = 10⁻⁶, relative error 10⁻³, absolute error 10⁻⁵.
+    pub fn torch() -> Gradcheck {
+        Gradcheck { rtol: 1e-3, atol: 1e-5, step: Some(1e-6), ..Gradcheck::default() }
+    }
+
+    /// Up to which order of derivative: at 2 the recorded gradient is differentiated again, by the inputs and by the
+    /// cotangents. At 0 only the values' repeatability is checked.
+    pub fn orders(self, orders: u8) -> Gradcheck {
+        Gradcheck { orders, ..self }
+    }
+
+    /// The error allowed relative to the derivative.
+    pub fn rtol(self, rtol: f64) -> Gradcheck {
+        Gradcheck { rtol, ..self }
+    }
+
+    /// The error allowed absolutely, as a multiple of max(1, |f(x)|).
+    pub fn atol(self, atol: f64) -> Gradcheck {
+        Gradcheck { atol, ..self }
+    }
+
+    /// The seed of projections and cotangents.
+    pub fn seed(self, seed: u64) -> Gradcheck {
+        Gradcheck { seed, ..self }
+    }
+
+    /// Compares this many random projections instead of whole Jacobians.
+    pub fn fast(self, projections: usize) -> Gradcheck {
+        Gradcheck { projections, full: 0, ..self }
+    }
+
+    /// Compares whole Jacobians up to this many elements.
+    pub(super) fn full_up_to(self, full: usize) -> Gradcheck {
+        Gradcheck { full, ..self }
+    }
+
+    /// Both tolerances multiplied.
+    pub(super) fn loosened(self, slack: f64) -> Gradcheck {
+        Gradcheck { rtol: self.rtol * slack, atol: self.atol * slack, ..self }
+    }
+
+    /// The step for an element of unit scale.
+    pub(super) fn unit_step(&self) -> f64 {
+        self.step.unwrap_or_else(|| f64::EPSILON.cbrt())
+    }
+
+    /// The scale of an element, which its step is proportional to.
+    pub(super) fn scale(&self, x: f64) -> f64 {
+        if self.step.is_some() { 1.0 } else { x.abs().max(1.0) }
+    }
+
+    /// The error allowed in a derivative near `numeric` of an output near `value`.
+    pub(super) fn tolerance(&self, numeric: f64, value: f64) -> f64 {
+        self.atol * value.abs().max(1.0) + self.rtol * numeric.abs()
+    }
+
+    /// Runs the check.
+    #[track_caller]
+    pub fn run<const N: usize, R: SampleOutput>(
+        &self, f: impl Fn([&Tensor; N]) -> R, inputs: [&Tensor; N],
+    ) -> Report {
+        let f = |x: &[Tensor]| f(std::array::from_fn(|k| &x[k])).tensors();
+        let inputs: Vec<Tensor> = inputs.iter().map(|x| double(x)).collect();
+        self.check(&f, &inputs)
+    }
+
+    /// Runs the check on inputs that are doubles already.
+    #[track_caller]
+    pub(super) fn check(&self, f: &Function, inputs: &[Tensor]) -> Report {
+        let options = [
+            if self.full == 0 { format!(".fast({})", self.projections) } else { String::new() },
+            if self.orders == 1 { String::new() } else { format!(".orders({})", self.orders) },
+        ];
+        let replay = format!("Gradcheck::new(){}.seed({}).run(f, inputs)", options.concat(), self.seed);
+        let mut report = Report::new("gradcheck", self.seed, replay);
+        let kinks = self.check_order(1, f, inputs, &HashSet::new(), &mut report);
+        if self.orders > 1 && report.is_ok() {
+            let outputs = Graph::new(f, inputs).outputs;
+            let mut stream = Stream::new(self.seed, "cotangents");
+            let cotangent = |y: &Tensor| plain(y.device(), &stream.weights(y.count()), y.shape(), y.dtype());
+            let all: Vec<Tensor> = inputs.iter().cloned().chain(outputs.iter().map(cotangent)).collect();
+            let gradient = |all: &[Tensor]| {
+                let (x, u) = all.split_at(inputs.len());
+                let graph = Graph::new(f, x);
+                let found = graph.pull(u, true);
+                let pairs = found.into_iter().zip(&graph.leaves).filter(|(_, x)| x.dtype().is_float());
+                pairs.map(|(g, x)| g.unwrap_or_else(|| x.zeros_like())).collect()
+            };
+            self.check_order(2, &gradient, &all, &kinks, &mut report);
+        }
+        report
+    }
+
+    /// Checks first derivatives of `f`, which is itself a derivative of order `order` − 1. Returns the inputs'
+    /// elements at which it has a kink; those in `skip` are left out.
+    fn check_order(
+        &self, order: u8, f: &Function, inputs: &[Tensor], skip: &HashSet<(usize, usize)>, report: &mut Report,
+    ) -> HashSet<(usize, usize)> {
+        let mut stream = Stream::new(self.seed, "gradcheck");
+        let graph = Graph::new(f, inputs);
+        let count: usize = graph.outputs.iter().map(Tensor::count).sum();
+        let weights = stream.weights(count);
+        self.repeats(f, inputs, &graph, &weights, report);
+        if self.orders == 0 {
+            return HashSet::new();
+        }
+        form(&graph, &weights, report);
+        let (kinks, jacobian) = Default::default();
+        let mut slopes = Slopes { options: self, order, f, inputs, graph: &graph, skip, kinks, jacobian, report };
+        for k in (0..inputs.len()).filter(|&k| inputs[k].dtype().is_float()) {
+            if inputs[k].count() * count <= self.full {
+                slopes.whole(k);
+            } else {
+                (0..self.projections).for_each(|_| slopes.projected(k, &mut stream));
+            }
+        }
+        let kinks = slopes.kinks;
+        self.transposes(&graph, &weights, &mut stream, report);
+        kinks
+    }
+
+    /// The same bits twice.
+    fn repeats(&self, f: &Function, inputs: &[Tensor], graph: &Graph, weights: &[f64], report: &mut Report) {
+        let again = Graph::new(f, inputs);
+        let bits = |values: Vec<f64>| values.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+        let value = |graph: &Graph| bits(flat(&graph.outputs));
+        let gradient = |graph: &Graph| bits(graph.gradients(weights).concat());
+        let same = value(graph) == value(&again) && (self.orders == 0 || gradient(graph) == gradient(&again));
+        report.require(same, || "a second run gives other bits; seed whatever is random in the function".into());
+    }
+
+    /// ⟨u, Jv⟩ = ⟨Jᵀu, v⟩, where Jv is the derivative of ⟨Jᵀu, v⟩ by u.
+    fn transposes(&self, graph: &Graph, weights: &[f64], stream: &mut Stream, report: &mut Report) {
+        let cotangents: Vec<Tensor> = graph.split(weights).iter().map(Tensor::tracked).collect();
+        let pulled = graph.pull(&cotangents, true);
+        let mut duals = vec![];
+        for g in pulled.into_iter().flatten() {
+            let v = plain(g.device(), &stream.weights(g.count()), g.shape(), g.dtype());
+            duals.push((g * v).sum(..));
+        }
+        let Some(dual) = duals.into_iter().reduce(|a, b| a + b) else { return };
+        if !dual.is_tracked() {
+            return;
+        }
+        let wrt: Vec<&Tensor> = cotangents.iter().collect();
+        let tangents = grads(&[(&dual, &dual.ones_like())], &wrt, Options { retain: true, record: false });
+        let pairs = cotangents.iter().zip(&tangents).filter_map(|(u, t)| Some((u, t.as_ref()?)));
+        let terms: Vec<f64> =
+            pairs.flat_map(|(u, t)| elements(u).into_iter().zip(elements(t)).map(|(u, t)| u * t).collect::<Vec<_>>()).collect();
+        let (left, right) = (terms.iter().sum::<f64>(), dual.item());
+        let size = terms.iter().map(|t| t.abs()).sum::<f64>().max(1.0);
+        let allowed = 1e-12 * (self.rtol / 1e-7).max(1.0) * size;
+        report.require((left - right).abs() <= allowed, || {
+            format!("the gradient is not linear in the cotangent: ⟨u, Jv⟩ = {left:e}, ⟨Jᵀu, v⟩ = {right:e}")
+        });
+    }
+}
+
+/// Shape, element type and device of gradients, and zeros for a zero cotangent.
+fn form(graph: &Graph, weights: &[f64], report: &mut Report) {
+    let pull = |weights: &[f64]| graph.pull(&graph.split(weights), false);
+    let found = pull(weights).into_iter().zip(pull(&vec![0.0; weights.len()]));
+    for (k, ((g, zero), x)) in found.zip(&graph.leaves).enumerate() {
+        let (Some(g), Some(zero)) = (g, zero) else { continue };
+        let same = g.shape() == x.shape() && g.dtype() == x.dtype() && g.device() == x.device();
+        report.require(same, || {
+            format!(
+                "the gradient by input {k} is {} of shape {} on {}, the input {} of shape {} on {}",
+                g.dtype(), g.shape(), g.device(), x.dtype(), x.shape(), x.device()
+            )
+        });
+        report.require(elements(&zero).iter().all(|&g| g == 0.0), || {
+            format!("the gradient by input {k} for a zero cotangent is not zero: {:?}", elements(&zero))
+        });
+    }
+}
+
+impl Report {
+    /// A condition of a gradient check.
+    fn require(&mut self, holds: bool, message: impl FnOnce() -> String) {
+        if holds { self.passed("gradcheck", 1) } else { self.found("gradcheck", "", Verdict::Fault(message())) }
+    }
+}
+
+/// A function of tensors.
+pub(super) type Function<'a> = dyn Fn(&[Tensor]) -> Vec<Tensor> + 'a;
+
+/// A floating-point tensor in double precision, anything else as it is.
+fn double(x: &Tensor) -> Tensor {
+    if x.dtype().is_float() { x.detach().to(DType::F64) } else { x.clone() }
+}
+
+/// The elements of all tensors, one after the other.
+pub(super) fn flat(tensors: &[Tensor]) -> Vec<f64> {
+    tensors.iter().flat_map(elements).collect()
+}
+
+/// A function evaluated on leaves, ready to be differentiated.
+pub(super) struct Graph {
+    pub(super) leaves: Vec<Tensor>,
+    /// The floating-point outputs.
+    pub(super) outputs: Vec<Tensor>,
+}
+
+impl Graph {
+    pub(super) fn new(f: &Function, inputs: &[Tensor]) -> Graph {
+        let leaf = |x: &Tensor| if x.dtype().is_float() && !x.is_tracked() { x.tracked() } else { x.clone() };
+        let leaves: Vec<Tensor> = inputs.iter().map(leaf).collect();
+        let outputs = differentiable(f(&leaves));
+        Graph { leaves, outputs }
+    }
+
+    /// Cotangents for the outputs from their elements in order.
+    pub(super) fn split(&self, weights: &[f64]) -> Vec<Tensor> {
+        let mut rest = weights;
+        let mut next = |y: &Tensor| {
+            let (own, others) = rest.split_at(y.count());
+            rest = others;
+            plain(y.device(), own, y.shape(), y.dtype())
+        };
+        self.outputs.iter().map(&mut next).collect()
+    }
+
+    /// The gradient by each leaf; `None` where nothing depends on it.
+    pub(super) fn pull(&self, cotangents: &[Tensor], record: bool) -> Vec<Option<Tensor>> {
+        let roots: Vec<_> = self.outputs.iter().zip(cotangents).filter(|(y, _)| y.is_tracked()).collect();
+        let wrt: Vec<&Tensor> = self.leaves.iter().collect();
+        grads(&roots, &wrt, Options { retain: true, record })
+    }
+
+    /// The elements of the gradient by each leaf, zeros where nothing depends on it.
+    pub(super) fn gradients(&self, weights: &[f64]) -> Vec<Vec<f64>> {
+        let found = self.pull(&self.split(weights), false);
+        let values = |(g, x): (Option<Tensor>, &Tensor)| g.map_or_else(|| vec![0.0; x.count()], |g| elements(&g));
+        found.into_iter().zip(&self.leaves).map(values).collect()
+    }
+}
+
+/// The tensors that can carry a gradient.
+pub(super) fn differentiable(outputs: Vec<Tensor>) -> Vec<Tensor> {
+    outputs.into_iter().filter(|y| y.dtype().is_float()).collect()
+}

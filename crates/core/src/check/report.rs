@@ -1,0 +1,340 @@
+//! What a check found, as data.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+
+/// An element of one of several tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Which tensor.
+    pub tensor: usize,
+    /// Which element: its index along each axis.
+    pub index: Vec<usize>,
+}
+
+/// Something that a check has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// A gradient differs from what it should be.
+    Gradient {
+        /// Order of the derivative.
+        order: u8,
+        /// The input differentiated by; at order 2 the cotangents of the outputs follow the inputs.
+        input: usize,
+        /// Its element.
+        index: Vec<usize>,
+        /// The output's element; `None` if the outputs were weighted with a random cotangent.
+        output: Option<Place>,
+        /// What the operation's gradient says.
+        analytic: f64,
+        /// What it was compared with.
+        numeric: f64,
+        /// What that is.
+        against: &'static str,
+    },
+    /// The function has a kink here, and the gradient lies between the slopes on both sides. No failure.
+    Kink {
+        /// The input.
+        input: usize,
+        /// Its element.
+        index: Vec<usize>,
+        /// Slope on the left; infinite if the function jumps there.
+        left: f64,
+        /// Slope on the right; infinite if the function jumps there.
+        right: f64,
+        /// What the operation's gradient says.
+        analytic: f64,
+    },
+    /// A result differs from what it should be.
+    Value {
+        /// The output's element.
+        output: Place,
+        /// The result.
+        actual: f64,
+        /// What it should be.
+        expected: f64,
+    },
+    /// Anything else, in words: a wrong shape, an unexpected panic.
+    Fault(String),
+}
+
+impl Verdict {
+    /// Whether the check fails because of it.
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Verdict::Kink { .. })
+    }
+
+    /// Absolute and relative error, where there are two numbers to compare.
+    pub fn error(&self) -> Option<(f64, f64)> {
+        let (actual, expected) = match self {
+            Verdict::Gradient { analytic, numeric, .. } => (analytic, numeric),
+            Verdict::Value { actual, expected, .. } => (actual, expected),
+            _ => return None,
+        };
+        let error = (actual - expected).abs();
+        Some((error, error / expected.abs()))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Verdict::Gradient { order, input, index, output, analytic, numeric, against } => {
+                match output {
+                    Some(Place { tensor, index: at }) => write!(f, "output {tensor} {at:?}")?,
+                    None => f.write_str("weighted outputs")?,
+                }
+                write!(f, " by input {input} {index:?}, order {order}: gradient {analytic:e}, {against} {numeric:e}")?;
+            }
+            Verdict::Kink { input, index, left, right, analytic } => {
+                write!(f, "kink at input {input} {index:?}: slopes {left:e} and {right:e}, gradient {analytic:e}")?;
+            }
+            Verdict::Value { output, actual, expected } => {
+                write!(f, "output {} {:?}: {actual:e}, expected {expected:e}", output.tensor, output.index)?;
+            }
+            Verdict::Fault(text) => f.write_str(text)?,
+        }
+        match self.error() {
+            Some((absolute, relative)) => write!(f, "; error {absolute:.1e}, relative {relative:.1e}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A verdict and where it arose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The operation.
+    pub operation: String,
+    /// Its sample, element type, arrangement; what was checked.
+    pub case: String,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// How much was checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Numbers compared, and other conditions tested.
+    pub checks: usize,
+    /// Those that failed.
+    pub failures: usize,
+    /// Kinks met.
+    pub kinks: usize,
+}
+
+/// The outcome of a check, as data: what was found, and how much was tried.
+///
+/// ```
+/// use cotangent_core::{check::*, *};
+/// let x = Tensor::from_slice(&[0.0, 1.0], [2]);
+/// let report = gradcheck(|[x]| x.relu(), [&x]);
+/// assert!(report.is_ok());
+/// assert!(matches!(report.findings[0].verdict, Verdict::Kink { left: 0.0, analytic: 0.0, .. }));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What was checked.
+    pub subject: String,
+    /// The seed of everything random in it.
+    pub seed: u64,
+    /// The line that repeats the check.
+    pub replay: String,
+    /// Failures and kinks, in order of discovery.
+    pub findings: Vec<Finding>,
+    /// How much was checked for each operation.
+    pub operations: BTreeMap<String, Counts>,
+}
+
+impl Report {
+    pub(super) fn new(subject: &str, seed: u64, replay: String) -> Report {
+        Report { subject: subject.into(), seed, replay, findings: vec![], operations: BTreeMap::new() }
+    }
+
+    /// Over all operations.
+    pub fn counts(&self) -> Counts {
+        self.operations.values().fold(Counts::default(), |a, b| Counts {
+            checks: a.checks + b.checks,
+            failures: a.failures + b.failures,
+            kinks: a.kinks + b.kinks,
+        })
+    }
+
+    /// Whether nothing failed, and something was checked.
+    pub fn is_ok(&self) -> bool {
+        let Counts { checks, failures, .. } = self.counts();
+        failures == 0 && checks > 0
+    }
+
+    /// The failures.
+    pub fn failures(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.verdict.is_failure())
+    }
+
+    /// The kinks that were met.
+    pub fn kinks(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| !finding.verdict.is_failure())
+    }
+
+    /// The failure with the largest error.
+    pub fn worst(&self) -> Option<&Finding> {
+        let error = |finding: &&Finding| match finding.verdict.error() {
+            Some((error, _)) if !error.is_nan() => error,
+            _ => f64::INFINITY,
+        };
+        self.failures().max_by(|a, b| error(a).total_cmp(&error(b)))
+    }
+
+    /// Panics with the report unless nothing failed.
+    #[track_caller]
+    pub fn assert_ok(&self) {
+        if !self.is_ok() {
+            panic!("{self}");
+        }
+    }
+
+    /// The report as JSON. Numbers that JSON cannot hold are strings.
+    pub fn to_json(&self) -> String {
+        let list = |items: Vec<String>| format!("[{}]", items.join(","));
+        let Counts { checks, failures, kinks } = self.counts();
+        object([
+            ("subject", text(&self.subject)),
+            ("seed", self.seed.to_string()),
+            ("replay", text(&self.replay)),
+            ("ok", self.is_ok().to_string()),
+            ("checks", checks.to_string()),
+            ("failures", failures.to_string()),
+            ("kinks", kinks.to_string()),
+            ("findings", list(self.findings.iter().map(finding_json).collect())),
+            ("operations", list(self.operations.iter().map(|(name, counts)| counts_json(name, *counts)).collect())),
+        ])
+    }
+
+    pub(super) fn passed(&mut self, operation: &str, checks: usize) {
+        self.operations.entry(operation.into()).or_default().checks += checks;
+    }
+
+    pub(super) fn found(&mut self, operation: &str, case: &str, verdict: Verdict) {
+        let counts = self.operations.entry(operation.into()).or_default();
+        counts.checks += 1;
+        *if verdict.is_failure() { &mut counts.failures } else { &mut counts.kinks } += 1;
+        self.findings.push(Finding { operation: operation.into(), case: case.into(), verdict });
+    }
+
+    /// Takes over what another check found about `operation`.
+    pub(super) fn absorb(&mut self, operation: &str, case: &str, other: Report) {
+        self.passed(operation, other.counts().checks - other.findings.len());
+        for Finding { case: detail, verdict, .. } in other.findings {
+            self.found(operation, &format!("{case}{}{detail}", if detail.is_empty() { "" } else { ", " }), verdict);
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        const PER_OPERATION: usize = 5;
+        let Counts { checks, failures, kinks } = self.counts();
+        write!(f, "{}: ", self.subject)?;
+        match (checks, failures) {
+            (0, _) => f.write_str("nothing was checked")?,
+            (_, 0) => write!(f, "{checks} checks passed")?,
+            _ => write!(f, "{failures} of {checks} checks failed")?,
+        }
+        if kinks > 0 {
+            write!(f, ", {kinks} kinks")?;
+        }
+        let all: Vec<&Finding> = if failures > 0 { self.failures().collect() } else { self.kinks().collect() };
+        let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut hidden = 0;
+        for Finding { operation, case, verdict } in all {
+            let of_this = shown.entry(operation).or_default();
+            *of_this += 1;
+            if *of_this > PER_OPERATION {
+                hidden += 1;
+                continue;
+            }
+            write!(f, "\n  {operation}")?;
+            if !case.is_empty() {
+                write!(f, " ({case})")?;
+            }
+            write!(f, ": {verdict}")?;
+        }
+        if hidden > 0 {
+            write!(f, "\n  and {hidden} more")?;
+        }
+        if failures > 0 {
+            write!(f, "\n  replay: {}", self.replay)?;
+        }
+        Ok(())
+    }
+}
+
+fn finding_json(finding: &Finding) -> String {
+    let mut fields = vec![("operation", text(&finding.operation)), ("case", text(&finding.case))];
+    let place = |place: &Place| object([("tensor", place.tensor.to_string()), ("index", format!("{:?}", place.index))]);
+    match &finding.verdict {
+        Verdict::Gradient { order, input, index, output, analytic, numeric, against } => fields.extend([
+            ("verdict", text("gradient")),
+            ("order", order.to_string()),
+            ("input", input.to_string()),
+            ("index", format!("{index:?}")),
+            ("output", output.as_ref().map_or("null".into(), place)),
+            ("analytic", number(*analytic)),
+            ("numeric", number(*numeric)),
+            ("against", text(against)),
+        ]),
+        Verdict::Kink { input, index, left, right, analytic } => fields.extend([
+            ("verdict", text("kink")),
+            ("input", input.to_string()),
+            ("index", format!("{index:?}")),
+            ("left", number(*left)),
+            ("right", number(*right)),
+            ("analytic", number(*analytic)),
+        ]),
+        Verdict::Value { output, actual, expected } => fields.extend([
+            ("verdict", text("value")),
+            ("output", place(output)),
+            ("actual", number(*actual)),
+            ("expected", number(*expected)),
+        ]),
+        Verdict::Fault(message) => fields.extend([("verdict", text("fault")), ("message", text(message))]),
+    }
+    if let Some((absolute, relative)) = finding.verdict.error() {
+        fields.extend([("absolute_error", number(absolute)), ("relative_error", number(relative))]);
+    }
+    object(fields)
+}
+
+fn counts_json(name: &str, counts: Counts) -> String {
+    object([
+        ("name", text(name)),
+        ("checks", counts.checks.to_string()),
+        ("failures", counts.failures.to_string()),
+        ("kinks", counts.kinks.to_string()),
+    ])
+}
+
+fn object<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("{}:{value}", text(name))).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// A JSON string.
+fn text(s: &str) -> String {
+    let mut out = String::from("\"");
+    for c in s.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c if c < ' ' => write!(out, "\\u{:04x}", c as u32).expect("a string takes anything"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A JSON number; NaN and infinities as strings.
+fn number(x: f64) -> String {
+    if x.is_finite() { format!("{x:e}") } else { text(&x.to_string()) }
+}
