@@ -2,7 +2,7 @@
 //! the usual derivatives built on them.
 
 use crate::shape::Shape;
-use crate::tape::{Sweep, boundary, next_id, no_grad, tracks, with_grad};
+use crate::tape::{Sweep, boundary, is_recording, next_id, no_grad, replay, tracks, with_grad};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::ops::{AddAssign, Index};
@@ -64,15 +64,22 @@ impl Index<&Tensor> for Grads {
     type Output = Tensor;
     #[track_caller]
     fn index(&self, x: &Tensor) -> &Tensor {
-        let swept = self.site.map_or(String::new(), |site| format!(" swept at {site}"));
-        self.get(x).unwrap_or_else(|| match &x.node {
-            None => panic!("grads: the tensor of shape {} is untracked; call .tracked() before it is used", x.shape()),
-            Some(node) => panic!(
-                "grads: the loss{swept} does not depend on `{}` of shape {} made at {}; if that is intended, use \
-                 .get(..) or .get_or_zeros(..)",
-                node.op, x.shape(), node.site
-            ),
-        })
+        match (self.get(x), &x.node) {
+            (Some(g), _) => g,
+            (None, None) => {
+                panic!("grads: the tensor of shape {} is untracked; call .tracked() before it is used", x.shape())
+            }
+            (None, Some(node)) => {
+                let swept = self.site.map_or(String::new(), |site| format!(" swept at {site}"));
+                panic!(
+                    "grads: the loss{swept} does not depend on `{}` of shape {} made at {}; if that is intended, use \
+                     .get(..) or .get_or_zeros(..)",
+                    node.op,
+                    x.shape(),
+                    node.site
+                )
+            }
+        }
     }
 }
 
@@ -111,20 +118,33 @@ pub fn grads(outputs: &[(&Tensor, &Tensor)], wrt: &[&Tensor], options: Options) 
     let nodes: Vec<u64> = wrt.iter().filter_map(|x| x.node.as_ref()).map(|node| node.id).collect();
     let Options { retain, record } = options;
     let sweep = Sweep { site: Location::caller(), retain: retain || record, record, wanted: Some(&nodes), floor: 0 };
-    let roots = outputs.iter().map(|(y, g)| root("grads", y, g)).collect();
+    let mut roots = Vec::with_capacity(outputs.len());
+    for (y, g) in outputs {
+        roots.push(root("grads", y, g));
+    }
     let found = Grads { found: sweep.run(roots), site: None };
     wrt.iter().map(|x| found.get(x).cloned()).collect()
+}
+
+/// Panics unless a cotangent or tangent is like what it belongs to.
+#[track_caller]
+fn check_direction(op: &str, what: &str, direction: &Tensor, of: &str, x: &Tensor) {
+    crate::tensor::same_device(op, direction, x);
+    if direction.shape() != x.shape() || direction.dtype() != x.dtype() {
+        panic!(
+            "{op}: the {what} has shape {} and type {}, the {of} {} and {}; they must be equal",
+            direction.shape(),
+            direction.dtype(),
+            x.shape(),
+            x.dtype()
+        );
+    }
 }
 
 /// A root of a sweep, checked.
 #[track_caller]
 fn root(op: &str, y: &Tensor, g: &Tensor) -> (std::sync::Arc<crate::tape::Node>, Tensor) {
-    if g.shape() != y.shape() || g.dtype() != y.dtype() {
-        panic!(
-            "{op}: the cotangent has shape {} and type {}, the output {} and {}; they must be equal",
-            g.shape(), g.dtype(), y.shape(), y.dtype()
-        );
-    }
+    check_direction(op, "cotangent", g, "output", y);
     let Some(node) = y.node.clone() else {
         panic!("{op}: the output of shape {} depends on no tracked tensor; call .tracked() on a parameter", y.shape())
     };
@@ -207,17 +227,17 @@ impl Tensor {
     pub fn grad<const N: usize>(&self, wrt: [&Tensor; N]) -> [Tensor; N] {
         self.check_scalar("grad");
         let found = grads(&[(self, &self.ones_like())], &wrt, Options { retain: true, record: true });
-        let mut found = found.into_iter();
-        std::array::from_fn(|k| {
-            let g = found.next().expect("one for each");
-            g.unwrap_or_else(|| {
+        for (k, (x, g)) in wrt.iter().zip(&found).enumerate() {
+            if g.is_none() {
                 panic!(
                     "grad: input {k} of shape {} is {}; use autograd::grads for gradients that may be missing",
-                    wrt[k].shape(),
-                    if wrt[k].is_tracked() { "not reached: the result does not depend on it" } else { "untracked" }
-                )
-            })
-        })
+                    x.shape(),
+                    if x.is_tracked() { "not reached: the result does not depend on it" } else { "untracked" }
+                );
+            }
+        }
+        let mut found = found.into_iter().flatten();
+        wrt.map(|_| found.next().expect("one for each, checked above"))
     }
 
     /// The path from this result to its leaves, youngest first: what each recorded step was, its shape and place in
@@ -255,7 +275,8 @@ impl Tensor {
             None => format!(
                 "none of the {} recorded steps behind the result reads it; the tensor was made at {}, and may have been \
                  replaced, detached or converted on the way",
-                steps.len(), node.site
+                steps.len(),
+                node.site
             ),
         })
     }
@@ -300,7 +321,8 @@ fn recorded(inputs: &[&Tensor]) -> bool {
 /// ```
 #[track_caller]
 pub fn value_and_grad<const N: usize>(
-    f: impl FnOnce([&Tensor; N]) -> Tensor, inputs: [&Tensor; N],
+    f: impl FnOnce([&Tensor; N]) -> Tensor,
+    inputs: [&Tensor; N],
 ) -> (Tensor, [Tensor; N]) {
     let (y, leaves) = on_leaves(inputs, f);
     y.check_scalar("value_and_grad");
@@ -312,7 +334,7 @@ pub fn value_and_grad<const N: usize>(
 #[track_caller]
 fn pull<const N: usize>(op: &str, y: &Tensor, g: &Tensor, leaves: [&Tensor; N], record: bool) -> [Tensor; N] {
     if y.node.is_none() {
-        assert!(g.shape() == y.shape(), "{op}: the cotangent has shape {}, the output {}", g.shape(), y.shape());
+        check_direction(op, "cotangent", g, "output", y);
         return leaves.map(Tensor::zeros_like);
     }
     let found = grads(&[(y, g)], &leaves, Options { retain: true, record });
@@ -330,7 +352,9 @@ fn pull<const N: usize>(op: &str, y: &Tensor, g: &Tensor, leaves: [&Tensor; N], 
 /// ```
 #[track_caller]
 pub fn vjp<const N: usize>(
-    f: impl FnOnce([&Tensor; N]) -> Tensor, inputs: [&Tensor; N], u: &Tensor,
+    f: impl FnOnce([&Tensor; N]) -> Tensor,
+    inputs: [&Tensor; N],
+    u: &Tensor,
 ) -> (Tensor, [Tensor; N]) {
     let (y, leaves) = on_leaves(inputs, f);
     let record = recorded(&inputs) || tracks(u);
@@ -348,18 +372,19 @@ pub fn vjp<const N: usize>(
 /// ```
 #[track_caller]
 pub fn jvp<const N: usize>(
-    f: impl FnOnce([&Tensor; N]) -> Tensor, inputs: [&Tensor; N], v: [&Tensor; N],
+    f: impl FnOnce([&Tensor; N]) -> Tensor,
+    inputs: [&Tensor; N],
+    v: [&Tensor; N],
 ) -> (Tensor, Tensor) {
     let record = recorded(&inputs) || recorded(&v);
     let (y, leaves) = on_leaves(inputs, f);
+    for (k, (v, x)) in v.iter().zip(&inputs).enumerate() {
+        check_direction("jvp", &format!("tangent {k}"), v, "input", x);
+    }
     let u = y.zeros_like().tracked();
     let dual = with_grad(|| {
         let g = pull("jvp", &y, &u, leaves.each_ref(), true);
-        let terms = g.iter().zip(v).map(|(g, v)| {
-            assert!(g.shape() == v.shape(), "jvp: the tangent has shape {}, the input {}", v.shape(), g.shape());
-            (g * v).sum(..)
-        });
-        terms.reduce(|a, b| a + b)
+        g.iter().zip(v).map(|(g, v)| (g * v).sum(..)).reduce(|a, b| a + b)
     });
     let dy = match dual {
         Some(dual) if dual.is_tracked() => pull("jvp", &dual, &dual.ones_like(), [&u], record)[0].clone(),
@@ -433,11 +458,12 @@ pub fn hvp(f: impl Fn(&Tensor) -> Tensor, x: &Tensor, v: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn checkpoint<const N: usize>(
-    f: impl Fn([&Tensor; N]) -> Tensor + Send + Sync + 'static, inputs: [&Tensor; N],
+    f: impl Fn([&Tensor; N]) -> Tensor + Send + Sync + 'static,
+    inputs: [&Tensor; N],
 ) -> Tensor {
     let floor = next_id();
     let (y, tickets) = crate::rng::recording(|| f(inputs));
-    let Some(node) = &y.node else { return y };
+    let Some(node) = y.node.as_ref().filter(|_| is_recording()) else { return y };
     let reached = boundary(node, floor);
     let ids: Vec<u64> = reached.iter().map(|node| node.id).collect();
     let site = Location::caller();
@@ -446,9 +472,9 @@ pub fn checkpoint<const N: usize>(
     record
         .rule_for(reached, move |g, _, _| {
             let floor = next_id();
-            let again = || with_grad(|| f(saved.each_ref()));
+            let again = || replay(|| f(saved.each_ref()));
             let y = crate::rng::replaying(tickets.clone(), again);
-            let recording = crate::tape::is_recording();
+            let recording = is_recording();
             let sweep = Sweep { site, retain: recording, record: recording, wanted: None, floor };
             let found = Grads { found: sweep.run(vec![root("checkpoint", &y, g)]), site: None };
             ids.iter().map(|&id| found.by_id(id).cloned()).collect()
@@ -468,7 +494,9 @@ pub fn checkpoint<const N: usize>(
 /// ```
 #[track_caller]
 pub fn custom_vjp<const N: usize>(
-    name: &'static str, inputs: [&Tensor; N], forward: impl FnOnce([&Tensor; N]) -> Tensor,
+    name: &'static str,
+    inputs: [&Tensor; N],
+    forward: impl FnOnce([&Tensor; N]) -> Tensor,
     backward: impl Fn(&Tensor, &Tensor, [&Tensor; N]) -> [Tensor; N] + Send + Sync + 'static,
 ) -> Tensor {
     let y = no_grad(|| forward(inputs)).detach();

@@ -1,14 +1,15 @@
 //! Elementwise operations and reductions from a scalar closure: traced, broadcast, recorded, differentiated.
 
-use crate::backend::{Arg, Call, Fold};
+use crate::backend::{Arg, Call, Fold, View};
 use crate::dtype::{Compute, DType};
 use crate::expr::{Binary, Expr, IntoExpr, Kind, Outputs, Traced, Unary, VjpKey, trace};
 use crate::shape::{Axes, Layout, Shape};
-use crate::tape::tracks;
-use crate::tensor::{Tensor, same_device};
+use crate::tape::{Node, tracked};
+use crate::tensor::{Tensor, checked_count, same_device, same_dtype};
 use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
 
 /// A scalar function ready to run over tensors; see [`pointwise`].
 #[derive(Clone, Debug)]
@@ -66,8 +67,7 @@ impl<const N: usize, O: Outputs> Pointwise<N, O> {
     #[track_caller]
     pub fn fold<'a>(&self, fold: Fold, axes: impl Into<Axes>, args: [impl Into<Cow<'a, Tensor>>; N]) -> O::Tensors {
         let args: Args = args.into_iter().map(Into::into).collect();
-        let plan = Plan::new(self.name, &self.traced, &args);
-        let (reduced, keep) = axes.into().resolve(self.name, &plan.shape);
+        let (reduced, keep) = axes.into().resolve(self.name, &common_shape(self.name, &args));
         O::pack(reduce(self.name, &self.traced, args, fold, &reduced, keep))
     }
 }
@@ -123,7 +123,9 @@ pub(crate) type Results = SmallVec<[Tensor; 2]>;
 
 /// What a call of a program on given arguments amounts to.
 struct Plan {
+    /// The shape iterated over.
     shape: Shape,
+    /// Element types of the outputs.
     outputs: SmallVec<[DType; 2]>,
 }
 
@@ -131,42 +133,80 @@ impl Plan {
     /// Checks the arguments; panics at the user's line.
     #[track_caller]
     fn new(op: &str, traced: &Traced, args: &[Cow<Tensor>]) -> Plan {
+        let shape = common_shape(op, args);
+        let dtype = common_dtype(op, args);
         let program = &traced.program;
-        let Some(first) = args.first() else { panic!("{op}: needs at least one tensor, for its device") };
-        let mut shape = first.shape().clone();
-        let mut value: Option<&Tensor> = None;
-        for x in args {
-            same_device(op, first, x);
-            shape = shape.broadcast(x.shape()).unwrap_or_else(|| {
-                let shapes: Vec<String> = args.iter().map(|x| x.shape().to_string()).collect();
-                panic!(
-                    "{op}: shapes {} do not broadcast; aligned from the right, extents must be equal or 1",
-                    shapes.join(" and ")
-                )
-            });
-            if x.dtype() != DType::Bool {
-                match value {
-                    Some(other) => crate::tensor::same_dtype(op, other, x),
-                    None => value = Some(x),
-                }
-            }
-        }
-        let kinds: SmallVec<[Kind; 4]> =
-            args.iter().map(|x| if x.dtype() == DType::Bool { Kind::Truth } else { Kind::Value }).collect();
-        let dtype = value.map_or(DType::Bool, |x| x.dtype());
         if let Some(primitive) = program.unsupported(dtype.compute()) {
-            let hint = if primitive == "div" { "use floor_div, or convert with .to(DType::F32)" } else { "convert with .to(DType::F32)" };
-            panic!("{op}: `{primitive}` needs floating-point elements, got {dtype} of shape {shape}; {hint}");
+            let other = if primitive == "div" { "use floor_div, or " } else { "" };
+            panic!(
+                "{op}: `{primitive}` needs floating-point elements, got {dtype} of shape {shape}; {other}convert with \
+                 .to(DType::F32)"
+            );
         }
-        let output = |k| match program.kind(k, &kinds) {
-            Kind::Truth => DType::Bool,
-            Kind::Value if dtype == DType::Bool => {
-                panic!("{op}: arithmetic on bool of shape {shape}; convert with .to(DType::I64) or .to(DType::F32)")
-            }
-            Kind::Value => dtype,
-        };
-        Plan { outputs: (0..program.outputs().len()).map(output).collect(), shape }
+        let kinds: SmallVec<[Kind; 4]> = args.iter().map(|x| kind(x.dtype())).collect();
+        let mut outputs = SmallVec::new();
+        for k in 0..program.outputs().len() {
+            outputs.push(match program.kind(k, &kinds) {
+                Kind::Truth => DType::Bool,
+                Kind::Value if dtype == DType::Bool => {
+                    panic!("{op}: arithmetic on bool of shape {shape}; convert with .to(DType::I64) or .to(DType::F32)")
+                }
+                Kind::Value => dtype,
+            });
+        }
+        Plan { shape, outputs }
     }
+}
+
+fn kind(dtype: DType) -> Kind {
+    if dtype == DType::Bool { Kind::Truth } else { Kind::Value }
+}
+
+/// The shape that all arguments broadcast to.
+#[track_caller]
+fn common_shape(op: &str, args: &[Cow<Tensor>]) -> Shape {
+    let Some(first) = args.first() else { panic!("{op}: needs at least one tensor, for its device and shape") };
+    let mut shape = first.shape().clone();
+    for x in &args[1..] {
+        same_device(op, first, x);
+        if x.shape() == &shape {
+            continue;
+        }
+        let Some(wider) = shape.broadcast(x.shape()) else {
+            let shapes: Vec<String> = args.iter().map(|x| x.shape().to_string()).collect();
+            panic!(
+                "{op}: shapes {} do not broadcast; aligned from the right, extents must be equal or 1",
+                shapes.join(" and ")
+            )
+        };
+        checked_count(op, &wider);
+        shape = wider;
+    }
+    shape
+}
+
+/// The element type of all arguments that are not truth values; `Bool` if all are.
+#[track_caller]
+fn common_dtype(op: &str, args: &[Cow<Tensor>]) -> DType {
+    let mut value: Option<&Tensor> = None;
+    for x in args.iter().filter(|x| x.dtype() != DType::Bool) {
+        match value {
+            Some(other) => same_dtype(op, other, x),
+            None => value = Some(x),
+        }
+    }
+    value.map_or(DType::Bool, Tensor::dtype)
+}
+
+/// Layouts that stretch arguments to `shape`; `None` for those that have it.
+fn stretched(args: &[Cow<Tensor>], shape: &Shape) -> SmallVec<[Option<Layout>; 2]> {
+    args.iter().map(|x| (x.shape() != shape).then(|| x.layout().broadcast_to(shape))).collect()
+}
+
+/// An argument that is only read.
+fn shared<'a>(x: &'a Tensor, layout: &'a Option<Layout>) -> Arg<'a> {
+    let view = x.view();
+    Arg::Shared(View { layout: layout.as_ref().unwrap_or(view.layout), ..view })
 }
 
 /// Evaluates a program at every element, and records it.
@@ -174,26 +214,38 @@ impl Plan {
 pub(crate) fn apply(op: &'static str, traced: &Traced, args: Args) -> Results {
     let Plan { shape, outputs } = Plan::new(op, traced, &args);
     let device = args[0].device().clone();
-    let pulls: SmallVec<[_; 2]> = (0..outputs.len()).map(|k| Pullback::new(traced, k, outputs[k], &args, &shape)).collect();
-    let layouts: SmallVec<[Layout; 4]> = args.iter().map(|x| x.layout().broadcast_to(&shape)).collect();
-    let arg = |(x, layout)| match x {
-        Cow::Owned(x) => Tensor::into_arg(x, &shape),
-        Cow::Borrowed(x) => Arg::Shared(crate::backend::View { layout, ..Tensor::view(x) }),
-    };
-    let args = args.into_iter().zip(&layouts).map(arg).collect();
-    let call = Call { program: &traced.program, uniforms: &traced.uniforms, args, shape: &shape, outputs: outputs.clone() };
-    let results = device.backend().map(call);
-    let finish = |((storage, dtype), pull)| {
+    let mut pulls: SmallVec<[_; 1]> = SmallVec::new();
+    for (k, &dtype) in outputs.iter().enumerate() {
+        pulls.push(Pullback::new(traced, k, dtype, &args, &shape));
+    }
+    let layouts = stretched(&args, &shape);
+    let mut given = SmallVec::new();
+    for (x, layout) in args.into_iter().zip(&layouts) {
+        given.push(match x {
+            Cow::Owned(x) => x.into_arg(&shape),
+            Cow::Borrowed(x) => shared(x, layout),
+        });
+    }
+    let (program, uniforms) = (&*traced.program, &*traced.uniforms);
+    let storages =
+        device.backend().map(Call { program, uniforms, args: given, shape: &shape, outputs: outputs.clone() });
+    let mut results = Results::new();
+    for ((storage, dtype), pull) in storages.into_iter().zip(outputs).zip(pulls) {
         let out = Tensor::from_storage(storage, Layout::contiguous(&shape), dtype, device.clone());
-        Pullback::record(pull, out, op)
-    };
-    results.into_iter().zip(outputs).zip(pulls).map(finish).collect()
+        results.push(Pullback::record(pull, out, op));
+    }
+    results
 }
 
 /// Folds a program over axes, and records it.
 #[track_caller]
 pub(crate) fn reduce(
-    op: &'static str, traced: &Traced, args: Args, fold: Fold, reduced: &[bool], keep: bool,
+    op: &'static str,
+    traced: &Traced,
+    args: Args,
+    fold: Fold,
+    reduced: &[bool],
+    keep: bool,
 ) -> Results {
     let Plan { shape, mut outputs } = Plan::new(op, traced, &args);
     let device = args[0].device().clone();
@@ -205,31 +257,23 @@ pub(crate) fn reduce(
             *dtype = DType::I64;
         }
     }
-    let layouts: SmallVec<[Layout; 4]> = args.iter().map(|x| x.layout().broadcast_to(&shape)).collect();
-    let view = |(x, layout): (_, _)| Arg::Shared(crate::backend::View { layout, ..Tensor::view(x) });
-    let call = Call {
-        program: &traced.program,
-        uniforms: &traced.uniforms,
-        args: args.iter().map(|x| &**x).zip(&layouts).map(view).collect(),
-        shape: &shape,
-        outputs: outputs.clone(),
-    };
-    let results = device.backend().fold(call, fold, reduced);
-    let kept = |one: bool| -> Shape {
-        let axes = shape.iter().zip(reduced);
-        axes.filter(|&(_, &r)| one || !r).map(|(&n, &r)| if r { 1 } else { n }).collect()
-    };
-    let out_shape = kept(keep);
-    let folding = Folding { fold, reduced: SmallVec::from_slice(reduced), kept: kept(true) };
-    let finish = |(k, (storage, dtype)): (usize, (_, DType))| {
+    let layouts = stretched(&args, &shape);
+    let given = args.iter().zip(&layouts).map(|(x, layout)| shared(x, layout)).collect();
+    let (program, uniforms) = (&*traced.program, &*traced.uniforms);
+    let call = Call { program, uniforms, args: given, shape: &shape, outputs: outputs.clone() };
+    let storages = device.backend().fold(call, fold, reduced);
+    let folding = Folding { fold, reduced: SmallVec::from_slice(reduced), kept: shape.reduced(reduced, true) };
+    let out_shape = shape.reduced(reduced, keep);
+    let mut results = Results::new();
+    for (k, (storage, dtype)) in storages.into_iter().zip(outputs).enumerate() {
         let out = Tensor::from_storage(storage, Layout::contiguous(&out_shape), dtype, device.clone());
         let mut pull = Pullback::new(traced, k, dtype, &args, &shape);
         if let Some(pull) = &mut pull {
             pull.folded(folding.clone(), &args);
         }
-        Pullback::record(pull, out, op)
-    };
-    results.into_iter().zip(outputs).enumerate().map(finish).collect()
+        results.push(Pullback::record(pull, out, op));
+    }
+    results
 }
 
 /// What a reduction did, for its gradient.
@@ -247,11 +291,11 @@ struct Pullback {
     output: usize,
     /// The shape iterated over.
     shape: Shape,
-    /// The arguments, where the derivative reads them.
-    saved: SmallVec<[Option<Tensor>; 4]>,
-    /// Arguments that are tracked: position, place on the tape, shape.
-    targets: SmallVec<[(usize, std::sync::Arc<crate::tape::Node>); 2]>,
-    folding: Option<Folding>,
+    /// The arguments that the derivative reads, by position.
+    saved: Vec<(usize, Tensor)>,
+    /// Arguments that are tracked: position, place on the tape.
+    targets: SmallVec<[(usize, Arc<Node>); 2]>,
+    folding: Option<Box<Folding>>,
 }
 
 impl Pullback {
@@ -260,23 +304,29 @@ impl Pullback {
         if !dtype.is_float() {
             return None;
         }
-        let tracked = args.iter().enumerate().filter(|(k, x)| tracks(x) && traced.program.reads(*k));
-        let targets: SmallVec<[_; 2]> = tracked.filter_map(|(k, x)| Some((k, x.node.clone()?))).collect();
+        let mut targets: SmallVec<[_; 2]> = SmallVec::new();
+        let mut wanted = 0;
+        for (k, x) in args.iter().enumerate() {
+            if let Some(node) = tracked(x).filter(|_| traced.program.reads(k)) {
+                targets.push((k, node.clone()));
+                wanted |= 1 << k;
+            }
+        }
         if targets.is_empty() {
             return None;
         }
-        let wanted = targets.iter().fold(0, |bits, (k, _)| bits | 1 << k);
         let derivative = traced.program.vjp(VjpKey { output, wanted });
-        let saved = args.iter().enumerate().map(|(k, x)| derivative.reads(k).then(|| Tensor::clone(x))).collect();
+        let read = args.iter().enumerate().filter(|(k, _)| derivative.reads(*k));
+        let saved = read.map(|(k, x)| (k, Tensor::clone(x))).collect();
         Some(Pullback { traced: traced.clone(), output, shape: shape.clone(), saved, targets, folding: None })
     }
 
     /// Makes it the gradient of a fold. Folds other than sums need every argument again.
     fn folded(&mut self, folding: Folding, args: &[Cow<Tensor>]) {
         if folding.fold != Fold::Sum {
-            self.saved = args.iter().map(|x| Some(Tensor::clone(x))).collect();
+            self.saved = args.iter().map(|x| Tensor::clone(x)).enumerate().collect();
         }
-        self.folding = Some(folding);
+        self.folding = Some(Box::new(folding));
     }
 
     #[track_caller]
@@ -290,23 +340,27 @@ impl Pullback {
     }
 
     fn pull(&self, g: &Tensor, output: Option<&Tensor>, needed: &[bool]) -> SmallVec<[Option<Tensor>; 2]> {
+        let unfolded;
         let g = match &self.folding {
-            None => g.clone(),
-            Some(folding) => self.unfold(folding, &g.reshape(&folding.kept), output),
+            None => g,
+            Some(folding) => {
+                unfolded = self.unfold(folding, &g.reshape(&folding.kept), output).expand(&self.shape);
+                &unfolded
+            }
         };
-        let g = g.expand(&self.shape);
         let mut grads: SmallVec<[Option<Tensor>; 2]> = SmallVec::from_elem(None, self.targets.len());
         let wanted = |k: &usize| needed[*k];
-        let (full, stretched): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) =
+        let (full, summed): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) =
             (0..self.targets.len()).filter(wanted).partition(|&k| self.targets[k].1.shape == self.shape);
         if !full.is_empty() {
-            let results = apply("gradient", &self.derivative(&full), self.args(&g));
+            let results = apply("gradient", &self.derivative(&full), self.args(g));
             full.iter().zip(results).for_each(|(&k, grad)| grads[k] = Some(grad));
         }
-        for k in stretched {
+        // Where an argument was stretched, its gradient is summed in the same pass.
+        for k in summed {
             let target = &self.targets[k].1.shape;
             let reduced = stretched_axes(target, &self.shape);
-            let mut sums = reduce("gradient", &self.derivative(&[k]), self.args(&g), Fold::Sum, &reduced, true);
+            let mut sums = reduce("gradient", &self.derivative(&[k]), self.args(g), Fold::Sum, &reduced, true);
             grads[k] = sums.pop().map(|sum| sum.reshape(target));
         }
         grads
@@ -321,8 +375,9 @@ impl Pullback {
 
     /// The derivative's arguments; those it does not read are stood in for by the cotangent.
     fn args<'a>(&'a self, g: &'a Tensor) -> Args<'a> {
-        let saved = self.saved.iter().map(|x| Cow::Borrowed(x.as_ref().unwrap_or(g)));
-        saved.chain([Cow::Borrowed(g)]).collect()
+        let mut args: Args = SmallVec::from_elem(Cow::Borrowed(g), self.traced.program.args() + 1);
+        self.saved.iter().for_each(|(k, x)| args[*k] = Cow::Borrowed(x));
+        args
     }
 
     /// The cotangent of the folded values: the sum's own, a share of it where the largest was taken, times the
@@ -331,14 +386,15 @@ impl Pullback {
         if folding.fold == Fold::Sum {
             return g.clone();
         }
-        let args = self.saved.iter().flatten().map(Cow::Borrowed).collect();
+        let args = self.saved.iter().map(|(_, x)| Cow::Borrowed(x)).collect();
         let value = apply("gradient", &self.traced, args).swap_remove(self.output);
         if folding.fold == Fold::Prod {
             return g * value.product_of_others(&folding.reduced);
         }
         let best = output.expect("kept for this rule").reshape(&folding.kept).detach();
         let hit = value.detach().eq(&best).to(value.dtype());
-        let axes: SmallVec<[isize; 6]> = (0..).zip(&folding.reduced).filter(|(_, r)| **r).map(|(axis, _)| axis).collect();
+        let axes: SmallVec<[isize; 6]> =
+            (0..).zip(&folding.reduced).filter(|(_, r)| **r).map(|(axis, _)| axis).collect();
         let ties = hit.sum(crate::shape::keep(&axes[..]));
         g * (hit / ties)
     }
@@ -354,7 +410,7 @@ impl Tensor {
     /// A primitive at every element.
     #[track_caller]
     pub(crate) fn unary(&self, u: Unary) -> Tensor {
-        apply(u.row().name, &primitive(Primitive::Unary(u)), smallvec![Cow::Borrowed(self)]).remove(0)
+        apply(u.row().name, primitive(Primitive::Unary(u)), smallvec![Cow::Borrowed(self)]).remove(0)
     }
 
     /// A primitive at every pair of elements, or with a number.
@@ -363,7 +419,7 @@ impl Tensor {
         match (rhs.tensor(), rhs.number()) {
             (Some(rhs), _) => {
                 let args = smallvec![Cow::Borrowed(self), Cow::Borrowed(rhs)];
-                apply(b.row().name, &primitive(Primitive::Tensors(b)), args).remove(0)
+                apply(b.row().name, primitive(Primitive::Tensors(b)), args).remove(0)
             }
             (None, number) => {
                 let number = number.expect("an operand is a tensor or a number");
@@ -376,7 +432,7 @@ impl Tensor {
 /// A primitive with an owned or borrowed tensor and a number.
 #[track_caller]
 pub(crate) fn with_number(primitive_of: Primitive, number: f64, x: Cow<Tensor>) -> Tensor {
-    let mut traced = primitive(primitive_of);
+    let mut traced = primitive(primitive_of).clone();
     traced.uniforms[0] = number;
     let (Primitive::Right(b) | Primitive::Left(b)) = primitive_of else { unreachable!("takes a number") };
     apply(b.row().name, &traced, smallvec![x]).remove(0)
@@ -395,19 +451,14 @@ pub(crate) enum Primitive {
     Left(Binary),
 }
 
-/// The traced program, made once per thread.
-pub(crate) fn primitive(kind: Primitive) -> Traced {
-    use std::{cell::RefCell, collections::HashMap};
-    thread_local! {
-        static KNOWN: RefCell<HashMap<Primitive, Traced>> = RefCell::default();
+/// The traced program, made once.
+pub(crate) fn primitive(kind: Primitive) -> &'static Traced {
+    const ROWS: usize = if Unary::ALL.len() > Binary::ALL.len() { Unary::ALL.len() } else { Binary::ALL.len() };
+    static KNOWN: [[OnceLock<Traced>; ROWS]; 4] = [const { [const { OnceLock::new() }; ROWS] }; 4];
+    match kind {
+        Primitive::Unary(u) => KNOWN[0][u as usize].get_or_init(|| trace(move |[x]| x.unary(u))),
+        Primitive::Tensors(b) => KNOWN[1][b as usize].get_or_init(|| trace(move |[x, y]| x.binary(b, y))),
+        Primitive::Right(b) => KNOWN[2][b as usize].get_or_init(|| trace(move |[x]| x.binary(b, 0.0.into_expr()))),
+        Primitive::Left(b) => KNOWN[3][b as usize].get_or_init(|| trace(move |[x]| 0.0.into_expr().binary(b, x))),
     }
-    KNOWN.with_borrow_mut(|known| {
-        let make = || match kind {
-            Primitive::Unary(u) => trace(move |[x]| x.unary(u)),
-            Primitive::Tensors(b) => trace(move |[x, y]| x.binary(b, y)),
-            Primitive::Right(b) => trace(move |[x]| x.binary(b, 0.0.into_expr())),
-            Primitive::Left(b) => trace(move |[x]| 0.0.into_expr().binary(b, x)),
-        };
-        known.entry(kind).or_insert_with(make).clone()
-    })
 }

@@ -5,8 +5,14 @@ use std::fmt;
 use std::ops::{Deref, DerefMut, RangeFull};
 
 /// The extent of each axis; `[]` is a scalar. Up to six axes are stored inline.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(PartialEq, Eq, Hash, Default)]
 pub struct Shape(SmallVec<[usize; 6]>);
+
+impl Clone for Shape {
+    fn clone(&self) -> Shape {
+        Shape(SmallVec::from_slice(&self.0)) // copies bytes, unlike the clone of a SmallVec
+    }
+}
 
 impl Shape {
     /// Number of elements. Shapes of tensors are checked to have one that fits `isize`.
@@ -46,6 +52,12 @@ impl Shape {
             }
             (Some(_), Some(_)) => None,
         }
+    }
+
+    /// The shape after a reduction of some axes: without them, or with extents of 1 if they are kept.
+    pub fn reduced(&self, reduced: &[bool], keep: bool) -> Shape {
+        let axes = self.iter().zip(reduced).filter(|&(_, &r)| keep || !r);
+        axes.map(|(&n, &r)| if r { 1 } else { n }).collect()
     }
 
     /// Strides of the row-major layout, in elements.
@@ -109,7 +121,7 @@ impl From<()> for Shape {
     }
 }
 macro_rules! shape_from {
-    ($($T:ty),*) => {$( impl From<$T> for Shape { fn from(s: $T) -> Shape { s.iter().copied().collect() } } )*};
+    ($($T:ty),*) => {$( impl From<$T> for Shape { fn from(s: $T) -> Shape { Shape(SmallVec::from_slice(&s[..])) } } )*};
 }
 shape_from!(&[usize], &Vec<usize>, Vec<usize>, &Shape);
 impl<const N: usize> From<&[usize; N]> for Shape {
@@ -129,7 +141,7 @@ impl<const N: usize> PartialEq<[usize; N]> for &Shape {
 }
 
 /// Where the elements of a tensor lie in its storage.
-#[derive(Clone, PartialEq, Eq, Debug, Hash)]
+#[derive(PartialEq, Eq, Debug, Hash)]
 pub struct Layout {
     /// Extents.
     pub shape: Shape,
@@ -137,6 +149,12 @@ pub struct Layout {
     pub strides: Strides,
     /// Position of the first element.
     pub offset: usize,
+}
+
+impl Clone for Layout {
+    fn clone(&self) -> Layout {
+        Layout { shape: self.shape.clone(), strides: SmallVec::from_slice(&self.strides), offset: self.offset }
+    }
 }
 
 impl Layout {

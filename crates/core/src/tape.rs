@@ -10,9 +10,15 @@ use crate::shape::{Layout, Shape};
 use crate::tensor::{Tensor, Value};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::LocalKey;
 
 /// A place on the tape.
 pub struct Node {
@@ -51,7 +57,7 @@ pub(crate) struct History {
 /// Gradients of some of the inputs; they may share work.
 struct Rule {
     /// Positions in [`History::inputs`].
-    targets: SmallVec<[usize; 2]>,
+    targets: Range<usize>,
     pull: Box<Pull>,
 }
 
@@ -60,6 +66,12 @@ type Pull = dyn Fn(&Tensor, Option<&Tensor>, &[bool]) -> SmallVec<[Option<Tensor
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// The content of a mutex. Nothing here leaves it half-changed, so a panic elsewhere on a holder's thread is no reason
+/// to refuse it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Nodes that exist now, over all threads. For tests of leaks.
 pub fn live_nodes() -> usize {
@@ -88,12 +100,12 @@ impl Node {
     }
 
     pub(crate) fn is_leaf(&self) -> bool {
-        matches!(*self.links.lock().unwrap(), Links::Leaf)
+        matches!(*lock(&self.links), Links::Leaf)
     }
 
     /// Inputs of the operation; none for a leaf or where a sweep has passed.
     pub(crate) fn inputs(&self) -> SmallVec<[Arc<Node>; 2]> {
-        match &*self.links.lock().unwrap() {
+        match &*lock(&self.links) {
             Links::Live(history) => history.inputs.clone(),
             _ => SmallVec::new(),
         }
@@ -103,37 +115,48 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         LIVE.fetch_sub(1, Ordering::Relaxed);
-        let links = std::mem::replace(self.links.get_mut().unwrap_or_else(|e| e.into_inner()), Links::Leaf);
+        let links = std::mem::replace(self.links.get_mut().unwrap_or_else(PoisonError::into_inner), Links::Leaf);
         if let Links::Live(history) = links {
             discard(history);
         }
     }
 }
 
+/// Histories that wait for the outermost [`discard`] of their thread. Without a destructor, so that it is there until
+/// the thread's very end: tensors may be kept in thread-local variables, too.
+type Discarded = RefCell<Option<ManuallyDrop<Vec<Arc<History>>>>>;
+
 thread_local! {
-    /// Histories waiting to be dropped by the outermost `discard` of this thread.
-    static DISCARDED: RefCell<Option<Vec<Arc<History>>>> = const { RefCell::new(None) };
+    static DISCARDED: Discarded = const { RefCell::new(None) };
 }
 
 /// Drops a history without recursion: dropping it drops nodes, whose histories queue up here.
 fn discard(history: Arc<History>) {
-    let queued = DISCARDED.try_with(|queue| match &mut *queue.borrow_mut() {
+    let outermost = DISCARDED.with_borrow_mut(|queue| match queue {
         Some(waiting) => {
             waiting.push(history);
             false
         }
         empty => {
-            *empty = Some(vec![history]);
+            *empty = Some(ManuallyDrop::new(vec![history]));
             true
         }
     });
-    if queued != Ok(true) {
-        return; // an outer call drops it, or the thread is ending
+    if !outermost {
+        return;
     }
-    while let Some(next) = DISCARDED.with_borrow_mut(|queue| queue.as_mut().and_then(Vec::pop)) {
+    /// Ends the queue also where dropping what a rule captured panics.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            let rest = DISCARDED.take();
+            rest.map(ManuallyDrop::into_inner);
+        }
+    }
+    let _end = End;
+    while let Some(next) = DISCARDED.with_borrow_mut(|queue| queue.as_mut().and_then(|waiting| waiting.pop())) {
         drop(next);
     }
-    DISCARDED.set(None);
 }
 
 /// Collects the rules of an operation; see [`Tensor::record`].
@@ -160,9 +183,19 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn record(self, op: &'static str) -> Record {
-        debug_assert!(self.node.is_none(), "{op}: record takes an untracked result");
-        anomaly_check(&self, op, "output");
-        Record { out: self, op, site: Location::caller(), history: History::default(), reads_output: false }
+        if self.node.is_some() {
+            panic!(
+                "{op}: record takes an untracked result, but that of shape {} has a history; call .detach()",
+                self.shape()
+            );
+        }
+        let rule_of = RULE_OF.get();
+        if rule_of.is_none() && is_anomaly(&self) {
+            let found = anomaly_report(&self);
+            panic!("{op}: anomaly: the output {found}");
+        }
+        let site = rule_of.unwrap_or(Location::caller());
+        Record { out: self, op, site, history: History::default(), reads_output: false }
     }
 }
 
@@ -170,7 +203,9 @@ impl Record {
     /// The gradient by `input`, given the cotangent and the tensors it saved. It may have the output's shape where
     /// the input was broadcast: the engine sums. It is never called, and nothing is saved, if `input` is untracked.
     pub fn wrt<const N: usize>(
-        self, input: &Tensor, saved: [&Tensor; N],
+        self,
+        input: &Tensor,
+        saved: [&Tensor; N],
         vjp: impl Fn(&Tensor, [&Tensor; N]) -> Tensor + Send + Sync + 'static,
     ) -> Record {
         self.wrt_all([input], saved, move |g, saved, _| [Some(vjp(g, saved))])
@@ -178,7 +213,9 @@ impl Record {
 
     /// As [`wrt`](Record::wrt), for a gradient written in terms of the output.
     pub fn wrt_output<const N: usize>(
-        mut self, input: &Tensor, saved: [&Tensor; N],
+        mut self,
+        input: &Tensor,
+        saved: [&Tensor; N],
         vjp: impl Fn(&Tensor, &Tensor, [&Tensor; N]) -> Tensor + Send + Sync + 'static,
     ) -> Record {
         if !tracks(input) {
@@ -194,7 +231,9 @@ impl Record {
 
     /// Gradients by several inputs that share work; the last argument says which are needed.
     pub fn wrt_all<const K: usize, const N: usize>(
-        self, inputs: [&Tensor; K], saved: [&Tensor; N],
+        self,
+        inputs: [&Tensor; K],
+        saved: [&Tensor; N],
         vjp: impl Fn(&Tensor, [&Tensor; N], [bool; K]) -> [Option<Tensor>; K] + Send + Sync + 'static,
     ) -> Record {
         if !inputs.iter().any(|x| tracks(x)) {
@@ -212,7 +251,8 @@ impl Record {
 
     /// A rule for the tracked ones among `inputs`.
     fn rule(
-        self, inputs: &[&Tensor],
+        self,
+        inputs: &[&Tensor],
         pull: impl Fn(&Tensor, Option<&Tensor>, &[bool]) -> SmallVec<[Option<Tensor>; 2]> + Send + Sync + 'static,
     ) -> Record {
         let tracked = inputs.iter().filter(|x| tracks(x));
@@ -221,11 +261,12 @@ impl Record {
 
     /// A rule for inputs given by their places on the tape.
     pub(crate) fn rule_for(
-        mut self, inputs: SmallVec<[Arc<Node>; 2]>,
+        mut self,
+        inputs: SmallVec<[Arc<Node>; 2]>,
         pull: impl Fn(&Tensor, Option<&Tensor>, &[bool]) -> SmallVec<[Option<Tensor>; 2]> + Send + Sync + 'static,
     ) -> Record {
         let first = self.history.inputs.len();
-        let targets = (first..first + inputs.len()).collect();
+        let targets = first..first + inputs.len();
         self.history.inputs.extend(inputs);
         self.history.rules.push(Rule { targets, pull: Box::new(pull) });
         self
@@ -238,6 +279,10 @@ impl Record {
     }
 
     /// The recorded tensor.
+    ///
+    /// # Panics
+    /// If it has gradient rules and its element type is not floating-point.
+    #[track_caller]
     pub fn done(self) -> Tensor {
         let Record { mut out, op, site, mut history, reads_output } = self;
         if history.rules.is_empty() {
@@ -255,22 +300,30 @@ impl Record {
 
 /// Whether an operation on `x` is recorded now.
 pub(crate) fn tracks(x: &Tensor) -> bool {
-    x.node.is_some() && RECORDING.get()
+    tracked(x).is_some()
+}
+
+/// The place on the tape of `x`, if an operation on it is recorded now.
+pub(crate) fn tracked(x: &Tensor) -> Option<&Arc<Node>> {
+    x.node.as_ref().filter(|_| RECORDING.get())
 }
 
 thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(true) };
     static ANOMALY: Cell<bool> = const { Cell::new(false) };
+    /// While a gradient rule runs: where the operation was recorded whose rule it is. What the rule computes is
+    /// recorded there, so that gradients of gradients, too, point to the user's line.
+    static RULE_OF: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
-/// Sets a thread's flag until dropped, also by a panic.
-struct Scope(&'static std::thread::LocalKey<Cell<bool>>, bool);
-impl Scope {
-    fn new(flag: &'static std::thread::LocalKey<Cell<bool>>, value: bool) -> Scope {
-        Scope(flag, flag.replace(value))
+/// Sets a thread's variable until dropped, also by a panic.
+struct Scope<T: Copy + 'static>(&'static LocalKey<Cell<T>>, T);
+impl<T: Copy> Scope<T> {
+    fn new(variable: &'static LocalKey<Cell<T>>, value: T) -> Scope<T> {
+        Scope(variable, variable.replace(value))
     }
 }
-impl Drop for Scope {
+impl<T: Copy> Drop for Scope<T> {
     fn drop(&mut self) {
         self.0.set(self.1);
     }
@@ -295,8 +348,15 @@ pub(crate) fn with_grad<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Runs `f` in anomaly mode on this thread: the first operation whose output is not finite, and in a backward
-/// sweep the first gradient, panics with the operation, its place in the program and what was found. Slow.
+/// Runs a user's function inside of a gradient rule: its operations are recorded at their own lines.
+pub(crate) fn replay<R>(f: impl FnOnce() -> R) -> R {
+    let _scope = Scope::new(&RULE_OF, None);
+    with_grad(f)
+}
+
+/// Runs `f` in anomaly mode on this thread: the first operation whose output is not finite panics, and in a backward
+/// sweep the first whose gradient is not; the message names the operation, its place in the program and what was
+/// found. Slow.
 ///
 /// ```should_panic
 /// # use cotangent_core::*;
@@ -307,25 +367,28 @@ pub fn anomaly<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-#[track_caller]
-fn anomaly_check(x: &Tensor, op: &str, what: &str) {
-    if !ANOMALY.get() || !x.dtype().is_float() {
-        return;
-    }
-    let values = {
-        let _quiet = Scope::new(&ANOMALY, false);
-        x.detach().to(DType::F64).to_vec::<f64>()
+/// Whether anomaly mode is on and `x` is not finite everywhere.
+fn is_anomaly(x: &Tensor) -> bool {
+    ANOMALY.get() && x.dtype().is_float() && values(x).iter().any(|v| !v.is_finite())
+}
+
+fn values(x: &Tensor) -> Vec<f64> {
+    let _quiet = Scope::new(&ANOMALY, false);
+    x.detach().to(DType::F64).to_vec::<f64>()
+}
+
+/// What is wrong with a tensor that is not finite.
+fn anomaly_report(x: &Tensor) -> String {
+    let values = values(x);
+    let count = |what: fn(f64) -> bool| values.iter().filter(|v| what(**v)).count();
+    let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    finite.sort_by(f64::total_cmp);
+    let range = match (finite.first(), finite.last()) {
+        (Some(low), Some(high)) => format!("the finite ones lie from {low:e} to {high:e}"),
+        _ => "none is finite".into(),
     };
-    let nan = values.iter().filter(|v| v.is_nan()).count();
-    let infinite = values.iter().filter(|v| v.is_infinite()).count();
-    if nan + infinite > 0 {
-        let finite = || values.iter().copied().filter(|v| v.is_finite());
-        panic!(
-            "{op}: anomaly: {what} of shape {} has {nan} NaN and {infinite} infinite of {} elements; the finite ones lie \
-             from {:e} to {:e}",
-            x.shape(), values.len(), finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max),
-        );
-    }
+    let (nan, infinite) = (count(f64::is_nan), count(f64::is_infinite));
+    format!("of shape {} has {nan} NaN and {infinite} infinite of {} elements; {range}", x.shape(), values.len())
 }
 
 /// One backward sweep; see [`crate::autograd`] for its public faces.
@@ -343,21 +406,17 @@ pub(crate) struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Gradients by node, from roots with their cotangents.
+    /// Gradients by node, youngest first, from roots with their cotangents.
+    #[track_caller]
     pub(crate) fn run(&self, roots: Vec<(Arc<Node>, Tensor)>) -> Vec<(u64, Tensor)> {
-        let _scope = Scope::new(&RECORDING, self.record);
+        let _recording = Scope::new(&RECORDING, self.record);
         let needed = self.wanted.map(|wanted| leading_to(wanted, &roots));
-        let is_needed = |node: &Node| needed.as_ref().is_none_or(|set| set.contains(&node.id));
         let mut pending = Pending::default();
         roots.into_iter().for_each(|(node, g)| pending.add(&node, g));
         let mut found = vec![];
         while let Some((node, g)) = pending.pop() {
             let g = self.observe(&node, g);
-            let report = match self.wanted {
-                Some(wanted) => wanted.contains(&node.id),
-                None => node.id < self.floor || node.is_leaf() || node.retain.load(Ordering::Relaxed),
-            };
-            if report {
+            if self.reports(&node) {
                 found.push((node.id, g.clone()));
             }
             if node.id < self.floor {
@@ -370,15 +429,19 @@ impl Sweep<'_> {
                 node: Some(node.clone()),
             });
             for rule in &history.rules {
-                let needed: SmallVec<[bool; 4]> = rule.targets.iter().map(|&t| is_needed(&history.inputs[t])).collect();
-                if !needed.contains(&true) {
+                let inputs = &history.inputs[rule.targets.clone()];
+                let is_needed = |input: &Arc<Node>| needed.as_ref().is_none_or(|set| set.contains(&input.id));
+                let flags: SmallVec<[bool; 4]> = inputs.iter().map(is_needed).collect();
+                if !flags.contains(&true) {
                     continue;
                 }
-                let grads = (rule.pull)(&g, output.as_ref(), &needed);
-                for ((&target, grad), _) in rule.targets.iter().zip(grads).zip(&needed).filter(|(_, needed)| **needed) {
-                    let input = &history.inputs[target];
-                    if let Some(grad) = grad {
-                        pending.add(input, grad.sum_to(&input.shape));
+                let grads = {
+                    let _rule_of = Scope::new(&RULE_OF, Some(node.site));
+                    (rule.pull)(&g, output.as_ref(), &flags)
+                };
+                for ((input, grad), needed) in inputs.iter().zip(grads).zip(flags) {
+                    if let Some(grad) = grad.filter(|_| needed) {
+                        pending.add(input, fitted(grad, &node, input));
                     }
                 }
             }
@@ -386,37 +449,58 @@ impl Sweep<'_> {
         found
     }
 
-    /// Lets hooks see and replace a complete gradient.
-    fn observe(&self, node: &Node, mut g: Tensor) -> Tensor {
-        if ANOMALY.get() {
-            anomaly_check(&g, node.op, &format!("gradient of the result computed at {}", node.site));
+    /// Whether the gradient of a node is part of the result.
+    fn reports(&self, node: &Node) -> bool {
+        match self.wanted {
+            Some(wanted) => wanted.contains(&node.id),
+            None => node.id < self.floor || node.retain.load(Ordering::Relaxed) || node.is_leaf(),
         }
-        let hooks: Vec<_> = node.hooks.lock().unwrap().iter().map(|(_, hook)| hook.clone()).collect();
+    }
+
+    /// Lets hooks see and replace a complete gradient.
+    #[track_caller]
+    fn observe(&self, node: &Node, mut g: Tensor) -> Tensor {
+        if is_anomaly(&g) {
+            let found = anomaly_report(&g);
+            panic!(
+                "backward: anomaly: the gradient of the result of `{}` (recorded at {}) {found}",
+                node.op, node.site
+            );
+        }
+        let hooks: Vec<_> = lock(&node.hooks).iter().map(|(_, hook)| hook.clone()).collect();
         for hook in hooks {
-            if let Some(other) = hook(&g) {
-                assert!(
-                    other.shape() == &node.shape && other.dtype() == node.dtype,
-                    "hook: the replaced gradient has shape {} and type {}, the tensor {} and {}",
-                    other.shape(), other.dtype(), node.shape, node.dtype
+            let Some(other) = hook(&g) else { continue };
+            if other.shape() != &node.shape || other.dtype() != node.dtype {
+                panic!(
+                    "hook: it returned a gradient of shape {} and type {} for the result of `{}` (recorded at {}) of \
+                     shape {} and type {}; they must be equal",
+                    other.shape(),
+                    other.dtype(),
+                    node.op,
+                    node.site,
+                    node.shape,
+                    node.dtype
                 );
-                g = other;
             }
+            g = other;
         }
         g
     }
 
     /// The node's history; it is freed behind the sweep unless retained.
+    #[track_caller]
     fn history(&self, node: &Node) -> Option<Arc<History>> {
-        let mut links = node.links.lock().unwrap();
-        let next = if self.retain { links.clone() } else { Links::Consumed(self.site) };
-        match std::mem::replace(&mut *links, Links::Leaf) {
+        let mut links = lock(&node.links);
+        match &*links {
             Links::Leaf => None,
             Links::Live(history) => {
-                *links = next;
+                let history = history.clone();
+                if !self.retain {
+                    *links = Links::Consumed(self.site);
+                }
                 Some(history)
             }
-            Links::Consumed(at) => {
-                *links = Links::Consumed(at);
+            &Links::Consumed(at) => {
                 drop(links);
                 panic!(
                     "backward: the graph of `{}` (recorded at {}) was already consumed by the backward sweep at {at}; \
@@ -426,6 +510,30 @@ impl Sweep<'_> {
             }
         }
     }
+}
+
+/// A rule's gradient, checked, and summed to the input's shape where that was broadcast.
+#[track_caller]
+fn fitted(grad: Tensor, node: &Node, input: &Node) -> Tensor {
+    if is_anomaly(&grad) {
+        let found = anomaly_report(&grad);
+        panic!("backward: anomaly: the gradient by an input of `{}` (recorded at {}) {found}", node.op, node.site);
+    }
+    let fits = grad.shape() == &input.shape;
+    let sums = fits || input.shape.broadcast(grad.shape()).as_ref() == Some(grad.shape());
+    if !sums || grad.dtype() != input.dtype {
+        panic!(
+            "backward: the gradient rule of `{}` (recorded at {}) returned shape {} and type {} for an input of shape {} \
+             and type {}; it must have the input's type and shape, or a shape that the input's broadcasts to",
+            node.op,
+            node.site,
+            grad.shape(),
+            grad.dtype(),
+            input.shape,
+            input.dtype
+        );
+    }
+    if fits { grad } else { grad.sum_to(&input.shape) }
 }
 
 /// The number that the next node will take.
@@ -445,15 +553,15 @@ pub(crate) fn boundary(root: &Arc<Node>, floor: u64) -> SmallVec<[Arc<Node>; 2]>
 }
 
 /// The nodes that `roots` reach, by number; inputs of a node are visited if `follow` says so.
-fn reachable(roots: &[Arc<Node>], follow: impl Fn(&Node) -> bool) -> std::collections::BTreeMap<u64, Arc<Node>> {
-    let mut seen = std::collections::BTreeMap::new();
+fn reachable(roots: &[Arc<Node>], follow: impl Fn(&Node) -> bool) -> BTreeMap<u64, Arc<Node>> {
+    let mut seen = BTreeMap::new();
     let mut stack = roots.to_vec();
     while let Some(node) = stack.pop() {
-        if !seen.contains_key(&node.id) {
+        if let Entry::Vacant(unseen) = seen.entry(node.id) {
             if follow(&node) {
                 stack.extend(node.inputs());
             }
-            seen.insert(node.id, node);
+            unseen.insert(node);
         }
     }
     seen
@@ -468,51 +576,67 @@ pub(crate) fn steps(root: Option<&Arc<Node>>) -> Vec<crate::autograd::Step> {
         shape: node.shape.clone(),
         site: node.site,
         inputs: node.inputs().iter().map(|input| input.id).collect(),
-        consumed: matches!(*node.links.lock().unwrap(), Links::Consumed(_)),
+        consumed: matches!(*lock(&node.links), Links::Consumed(_)),
     };
     reachable(&roots, |_| true).values().rev().map(step).collect()
 }
 
 /// Cotangents that wait for their node's turn: the youngest node first.
 #[derive(Default)]
-struct Pending(std::collections::BTreeMap<u64, (Arc<Node>, Tensor)>);
+struct Pending {
+    order: BinaryHeap<u64>,
+    waiting: HashMap<u64, (Arc<Node>, Tensor), BuildHasherDefault<Serial>>,
+}
+
+/// Numbers of nodes need no hash that resists an adversary, only a spread.
+#[derive(Default)]
+struct Serial(u64);
+impl Hasher for Serial {
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers of nodes are hashed")
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl Pending {
     /// Adds a contribution. Sums of half-precision gradients are held in `f32` and rounded once.
     fn add(&mut self, node: &Arc<Node>, g: Tensor) {
-        use std::collections::btree_map::Entry;
-        match self.0.entry(node.id) {
-            Entry::Vacant(free) => {
-                free.insert((node.clone(), g));
+        let g = match self.waiting.remove(&node.id) {
+            None => {
+                self.order.push(node.id);
+                g
             }
-            Entry::Occupied(mut taken) => {
-                let half = matches!(node.dtype, DType::F16 | DType::BF16);
-                let wide = |x: Tensor| if half { x.to(DType::F32) } else { x };
-                let slot = &mut taken.get_mut().1;
-                let sum = std::mem::replace(slot, g.detach());
-                *slot = wide(sum) + wide(g);
-            }
-        }
+            Some((_, sum)) if is_half(node.dtype) => sum.to(DType::F32) + g.to(DType::F32),
+            Some((_, sum)) => sum + g,
+        };
+        self.waiting.insert(node.id, (node.clone(), g));
     }
 
     fn pop(&mut self) -> Option<(Arc<Node>, Tensor)> {
-        self.0.pop_last().map(|(_, (node, g))| {
-            let g = g.to(node.dtype);
-            (node, g)
-        })
+        let (node, g) = self.waiting.remove(&self.order.pop()?)?;
+        let g = if g.dtype() == node.dtype { g } else { g.to(node.dtype) };
+        Some((node, g))
     }
 }
 
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
+
 /// The nodes from which one of `wanted` is reached, wanted ones included.
-fn leading_to(wanted: &[u64], roots: &[(Arc<Node>, Tensor)]) -> std::collections::HashSet<u64> {
+fn leading_to(wanted: &[u64], roots: &[(Arc<Node>, Tensor)]) -> HashSet<u64> {
     let oldest = wanted.iter().copied().min().unwrap_or(u64::MAX);
     let roots: Vec<Arc<Node>> = roots.iter().map(|(node, _)| node.clone()).collect();
-    let seen = reachable(&roots, |node| node.id > oldest);
-    let mut leading: std::collections::HashSet<u64> = wanted.iter().copied().collect();
-    for (id, node) in &seen {
-        // Ascending: inputs are older than the node and already decided.
+    let mut leading: HashSet<u64> = wanted.iter().copied().collect();
+    // Ascending: inputs are older than a node, and already decided.
+    for (id, node) in reachable(&roots, |node| node.id > oldest) {
         if node.inputs().iter().any(|input| leading.contains(&input.id)) {
-            leading.insert(*id);
+            leading.insert(id);
         }
     }
     leading
@@ -528,7 +652,7 @@ pub struct HookHandle {
 impl Drop for HookHandle {
     fn drop(&mut self) {
         if let Some(node) = self.node.upgrade() {
-            node.hooks.lock().unwrap().retain(|(key, _)| *key != self.key);
+            lock(&node.hooks).retain(|(key, _)| *key != self.key);
         }
     }
 }

@@ -111,7 +111,7 @@ impl Tensor {
 
     /// The tensor as an argument that may be overwritten if nothing else shares its memory.
     pub(crate) fn into_arg(self, shape: &Shape) -> Arg<'static> {
-        let layout = self.layout.broadcast_to(shape);
+        let layout = if self.shape() == shape { self.layout } else { self.layout.broadcast_to(shape) };
         drop(self.node);
         match Arc::try_unwrap(self.value) {
             Ok(value) => Arg::Owned(value.storage, layout, value.dtype),
@@ -132,7 +132,10 @@ impl Tensor {
     pub fn to_vec<T: Element>(&self) -> Vec<T> {
         assert!(
             T::DTYPE == self.dtype(),
-            "to_vec: the tensor holds {}, not {}; convert it with .to(DType::{:?})", self.dtype(), T::DTYPE, T::DTYPE
+            "to_vec: the tensor holds {}, not {}; convert it with .to(DType::{:?})",
+            self.dtype(),
+            T::DTYPE,
+            T::DTYPE
         );
         let mut data = vec![T::zeroed(); self.count()];
         let done = self.device().backend().download(self.view(), bytemuck::cast_slice_mut(&mut data));
@@ -158,7 +161,8 @@ impl Tensor {
     pub fn tracked(&self) -> Tensor {
         assert!(
             self.dtype().is_float(),
-            "tracked: elements of type {} cannot carry a gradient; convert with .to(DType::F32)", self.dtype()
+            "tracked: elements of type {} cannot carry a gradient; convert with .to(DType::F32)",
+            self.dtype()
         );
         Tensor { node: Some(Node::leaf(self.shape().clone(), self.dtype())), ..self.clone() }
     }
@@ -236,7 +240,9 @@ impl Device {
         checked_count("tensor", &shape);
         assert!(
             data.len() == shape.count(),
-            "tensor: {} elements do not fill shape {shape}, which has {}", data.len(), shape.count()
+            "tensor: {} elements do not fill shape {shape}, which has {}",
+            data.len(),
+            shape.count()
         );
         let storage = self.backend().upload(T::DTYPE, bytemuck::cast_slice(data));
         let storage = storage.unwrap_or_else(|error| std::panic::panic_any(error));
@@ -260,7 +266,10 @@ pub(crate) fn same_device(op: &str, a: &Tensor, b: &Tensor) {
     if a.device() != b.device() {
         panic!(
             "{op}: tensors of shapes {} and {} live on devices {} and {}; move one with .to_device(..)",
-            a.shape(), b.shape(), a.device(), b.device()
+            a.shape(),
+            b.shape(),
+            a.device(),
+            b.device()
         );
     }
 }
@@ -271,7 +280,11 @@ pub(crate) fn same_dtype(op: &str, a: &Tensor, b: &Tensor) {
     if a.dtype() != b.dtype() {
         panic!(
             "{op}: tensors of shapes {} and {} hold {} and {}; convert one with .to(DType::{:?})",
-            a.shape(), b.shape(), a.dtype(), b.dtype(), a.dtype().max(b.dtype())
+            a.shape(),
+            b.shape(),
+            a.dtype(),
+            b.dtype(),
+            a.dtype().max(b.dtype())
         );
     }
 }

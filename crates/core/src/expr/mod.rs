@@ -11,6 +11,6 @@ mod program;
 mod trace;
 
 pub use primitives::{Binary, Domain, Row, Unary};
-pub use program::{Draw, Inst, Kind, Program, Uniforms, VjpKey};
 pub use print::PRELUDE;
+pub use program::{Draw, Inst, Kind, Program, Uniforms, VjpKey};
 pub use trace::{Expr, IntoExpr, Outputs, Traced, draw, trace};

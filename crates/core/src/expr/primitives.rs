@@ -27,8 +27,12 @@ pub struct Row {
 }
 
 macro_rules! optional {
-    () => { None };
-    ($f:expr) => { Some($f) };
+    () => {
+        None
+    };
+    ($f:expr) => {
+        Some($f)
+    };
 }
 
 macro_rules! primitives {

@@ -27,9 +27,7 @@ impl Program {
                 Inst::Uniform(k) => format!("T(u[{k}])"),
                 Inst::Const(bits) => constant(f64::from_bits(bits)),
                 Inst::Unary(f, a) => f.row().cuda.replace("{x}", &format!("v{a}")),
-                Inst::Binary(f, a, b) => {
-                    f.row().cuda.replace("{a}", &format!("v{a}")).replace("{b}", &format!("v{b}"))
-                }
+                Inst::Binary(f, a, b) => f.row().cuda.replace("{a}", &format!("v{a}")).replace("{b}", &format!("v{b}")),
                 Inst::Select(c, a, b) => format!("(v{c} != T(0) ? v{a} : v{b})"),
                 Inst::Random(draw, k) => {
                     let f = match draw {

@@ -2,6 +2,7 @@
 
 use super::primitives::{Binary, Unary};
 use crate::dtype::Compute;
+use crate::tape::lock;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -62,7 +63,12 @@ pub struct Program {
     outputs: SmallVec<[u16; 2]>,
     args: usize,
     uniforms: usize,
-    vjps: Mutex<HashMap<VjpKey, Arc<Program>>>,
+    /// Bit `k` is set if argument `k` is read.
+    reads: u64,
+    /// What each output is where no argument is a truth value.
+    kinds: SmallVec<[Kind; 2]>,
+    /// Derivatives that were asked for; few, so a list is faster than a map.
+    vjps: Mutex<Vec<(VjpKey, Arc<Program>)>>,
     compiled: OnceLock<Box<dyn std::any::Any + Send + Sync>>,
 }
 
@@ -84,19 +90,31 @@ impl Program {
     /// The one shared program of this structure.
     pub(super) fn intern(insts: Vec<Inst>, outputs: SmallVec<[u16; 2]>, args: usize, uniforms: usize) -> Arc<Program> {
         static ALL: OnceLock<Mutex<HashMap<Structure, Arc<Program>>>> = OnceLock::new();
-        let mut all = ALL.get_or_init(Default::default).lock().unwrap();
         let structure = (insts, outputs, args, uniforms);
+        let make = |(insts, outputs, args, uniforms): &Structure| {
+            let mut program = Program {
+                insts: insts.clone(),
+                outputs: outputs.clone(),
+                args: *args,
+                uniforms: *uniforms,
+                reads: 0,
+                kinds: SmallVec::new(),
+                vjps: Mutex::default(),
+                compiled: OnceLock::new(),
+            };
+            program.reads = insts.iter().fold(0, |bits, inst| match inst {
+                Inst::Arg(k) => bits | 1 << k,
+                _ => bits,
+            });
+            let values = [Kind::Value; MAX_ARGS + 1];
+            program.kinds = (0..outputs.len()).map(|k| program.infer_kind(k, &values)).collect();
+            Arc::new(program)
+        };
+        let mut all = lock(ALL.get_or_init(Default::default));
         if let Some(known) = all.get(&structure) {
             return known.clone();
         }
-        let program = Arc::new(Program {
-            insts: structure.0.clone(),
-            outputs: structure.1.clone(),
-            args,
-            uniforms,
-            vjps: Mutex::default(),
-            compiled: OnceLock::new(),
-        });
+        let program = make(&structure);
         all.insert(structure, program.clone());
         program
     }
@@ -123,11 +141,15 @@ impl Program {
 
     /// Whether any instruction reads argument `arg`.
     pub fn reads(&self, arg: usize) -> bool {
-        self.insts.contains(&Inst::Arg(arg as u16))
+        self.reads >> arg & 1 == 1
     }
 
     /// What the n-th output is, given what each argument is.
     pub fn kind(&self, output: usize, args: &[Kind]) -> Kind {
+        if args.contains(&Kind::Truth) { self.infer_kind(output, args) } else { self.kinds[output] }
+    }
+
+    fn infer_kind(&self, output: usize, args: &[Kind]) -> Kind {
         let mut kinds: SmallVec<[Kind; 16]> = SmallVec::new();
         for inst in &self.insts {
             let at = |i: u16| kinds[i as usize];
@@ -165,8 +187,13 @@ impl Program {
 
     /// The derivative named by `key`, built at the first call.
     pub fn vjp(&self, key: VjpKey) -> Arc<Program> {
-        let mut known = self.vjps.lock().unwrap();
-        known.entry(key).or_insert_with(|| super::derivative::vjp(self, key)).clone()
+        let find = || lock(&self.vjps).iter().find(|(known, _)| *known == key).map(|(_, program)| program.clone());
+        find().unwrap_or_else(|| {
+            // Built without the lock. Another thread that builds it, too, finds the same interned program.
+            let program = super::derivative::vjp(self, key);
+            lock(&self.vjps).push((key, program.clone()));
+            program
+        })
     }
 
     /// Evaluates the program on one element in `f64`; the slow, plain meaning of a program.
@@ -182,7 +209,13 @@ impl Program {
                 Inst::Const(bits) => f64::from_bits(bits),
                 Inst::Unary(u, a) => u.f64()(at(a)),
                 Inst::Binary(b, p, q) => b.f64()(at(p), at(q)),
-                Inst::Select(c, p, q) => if at(c) != 0.0 { at(p) } else { at(q) },
+                Inst::Select(c, p, q) => {
+                    if at(c) != 0.0 {
+                        at(p)
+                    } else {
+                        at(q)
+                    }
+                }
                 Inst::Random(draw, k) => crate::rng::draw(draw, &uniforms[k as usize..][..4], position as u64),
             });
         }
@@ -200,7 +233,13 @@ impl Program {
                 Inst::Const(bits) => f64::from_bits(bits) as i64,
                 Inst::Unary(u, a) => u.int().expect("checked: primitive has an integer form")(at(a)),
                 Inst::Binary(b, p, q) => b.int().expect("checked: primitive has an integer form")(at(p), at(q)),
-                Inst::Select(c, p, q) => if at(c) != 0 { at(p) } else { at(q) },
+                Inst::Select(c, p, q) => {
+                    if at(c) != 0 {
+                        at(p)
+                    } else {
+                        at(q)
+                    }
+                }
                 Inst::Random(..) => unreachable!("checked: random numbers are floating-point"),
             });
         }

@@ -65,7 +65,10 @@ impl Drop for Guard {
 
 /// Builds a program of `args` arguments: runs `f` on their expressions and keeps what its results need.
 pub(super) fn build(
-    args: usize, uniforms: usize, literals: Literals, f: impl FnOnce(&[Expr]) -> SmallVec<[Expr; 2]>,
+    args: usize,
+    uniforms: usize,
+    literals: Literals,
+    f: impl FnOnce(&[Expr]) -> SmallVec<[Expr; 2]>,
 ) -> Traced {
     assert!(args <= MAX_ARGS, "pointwise: a program takes at most {MAX_ARGS} arguments, not {args}");
     TRACES.with_borrow_mut(|(serial, all)| {
@@ -271,9 +274,7 @@ impl<const M: usize> Outputs for [Expr; M] {
 
 /// Traces a user's closure. One that captures nothing is traced once per thread.
 pub fn trace<const N: usize, O: Outputs, F: Fn([Expr; N]) -> O + 'static>(f: F) -> Traced {
-    let fresh = || {
-        build(N, 0, Literals::Uniform, |args| f(std::array::from_fn(|k| args[k])).exprs())
-    };
+    let fresh = || build(N, 0, Literals::Uniform, |args| f(std::array::from_fn(|k| args[k])).exprs());
     if size_of::<F>() != 0 {
         return fresh();
     }

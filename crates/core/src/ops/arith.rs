@@ -22,7 +22,7 @@ macro_rules! operators {
             type Output = Tensor;
             #[track_caller]
             fn $f(self, rhs: $R) -> Tensor {
-                apply(stringify!($f), &primitive(Primitive::Tensors(Binary::$B)), smallvec![Cow::from(self), Cow::from(rhs)]).remove(0)
+                apply(stringify!($f), primitive(Primitive::Tensors(Binary::$B)), smallvec![Cow::from(self), Cow::from(rhs)]).remove(0)
             }
         }
     };
