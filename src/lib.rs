@@ -33,5 +33,12 @@ compile_error!("feature `cuda`: there is no CUDA backend yet; build without the 
 
 /// What most programs use.
 pub mod prelude {
-    pub use crate::{DType, Device, Fold, Grads, Rng, Tensor, keep, no_grad, pointwise};
+    pub use crate::layers::{
+        BatchNorm, Dense, Dropout, Flatten, Init, Lambda, Layer, LayerNorm, Mode, PRelu, Relu, Sigmoid, Softplus, Tanh,
+        cross_entropy,
+    };
+    pub use crate::optim::{Adam, AdamW, Optimizer, Schedule, Sgd};
+    pub use crate::{
+        Buffer, DType, Device, Fold, Grads, Module, Param, Rng, Tensor, keep, module, no_grad, pointwise,
+    };
 }
