@@ -172,7 +172,7 @@ primitives! {
         /// 1 − erf(x), accurate for large x.
         erfc Erfc: libm::erfc, "erfc({x})", |x, y| -FRAC_2_SQRT_PI * (-(x * x)).exp(), -2.0..2.0;
         /// Logistic function, 1/(1 + e⁻ˣ).
-        sigmoid Sigmoid: |x| 1.0 / (1.0 + (-x).exp()), "(T(1) / (T(1) + exp(-{x})))", |x, y| y * (1.0 - y), -2.0..2.0;
+        sigmoid Sigmoid: |x| 1.0 / (1.0 + (-x).exp()), "(T(1) / (T(1) + exp(-{x})))", |x, y| y * (-x).sigmoid(), -2.0..2.0;
         /// ln(1 + eˣ), without overflow.
         softplus Softplus: |x| f64::max(x, 0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 },
             "(({x} > T(0) ? {x} : T(0)) + log1p(exp(-fabs({x}))))", |x, y| x.sigmoid(), -2.0..2.0;
@@ -228,21 +228,24 @@ primitives! {
                 0.5 * (a.lt(b) + a.le(b)) + b.is_nan(), 0.5 * (b.lt(a) + b.le(a)) + a.is_nan(),
             ), -2.0..0.0, 0.1..2.0, int i64::min;
         /// Angle of the point (b, a), in radians from −π to π.
-        atan2 Atan2: f64::atan2, "atan2({a}, {b})", |a, b, z| (b / (a * a + b * b), -a / (a * a + b * b)),
+        atan2 Atan2: f64::atan2, "atan2({a}, {b})", |a, b, z| {
+                let r = a.hypot(b);
+                (b / r / r, -(a / r) / r)
+            },
             0.3..2.0, -2.0..2.0;
         /// √(a² + b²) without overflow; the gradient at (0, 0) is 0.
         hypot Hypot: f64::hypot, "hypot({a}, {b})", |a, b, z| (
                 z.eq(0.0).select(Expr::constant(0.0), a / z), z.eq(0.0).select(Expr::constant(0.0), b / z),
             ), 0.3..2.0, -2.0..2.0;
         /// a − b·floor(a/b): the sign is the divisor's. Integers: 0 where the divisor is 0.
-        remainder Rem: floor_mod, "ct_floor_mod({a}, {b})", |a, b, z| (1.0, -(a / b).floor()), 2.1..2.9, 1.0..1.04,
+        remainder Rem: floor_mod, "ct_floor_mod({a}, {b})", |a, b, z| (1.0, ((z - a) / b).round()), 2.1..2.9, 1.0..1.04,
             int |a, b| if b == 0 { 0 } else { a.wrapping_rem(b).wrapping_add(b).wrapping_rem(b) };
         /// a − b·trunc(a/b): the sign is the dividend's. Integers: 0 where the divisor is 0.
-        fmod Fmod: |a, b| a % b, "fmod({a}, {b})", |a, b, z| (1.0, -(a / b).trunc()), 2.1..2.9, 1.0..1.04,
+        fmod Fmod: |a, b| a % b, "fmod({a}, {b})", |a, b, z| (1.0, ((z - a) / b).round()), 2.1..2.9, 1.0..1.04,
             int |a, b| if b == 0 { 0 } else { a.wrapping_rem(b) };
         /// floor(a/b). Integers: 0 where the divisor is 0. The gradient is 0.
         floor_div FloorDiv: |a, b| (a / b).floor(), "floor({a} / {b})", |a, b, z| (0.0, 0.0), 2.1..2.9, 1.0..1.04,
-            int |a, b| if b == 0 { 0 } else { a.wrapping_div(b) - (a % b != 0 && (a < 0) != (b < 0)) as i64 };
+            int |a, b| if b == 0 { 0 } else { a.wrapping_div(b) - (a.wrapping_rem(b) != 0 && (a < 0) != (b < 0)) as i64 };
         /// The magnitude of a with the sign of b. The gradient by b is 0, and by a at 0.
         copysign Copysign: f64::copysign, "copysign({a}, {b})", |a, b, z| (z.sign() * a.sign(), 0.0),
             0.3..2.0, -2.0..-0.3;

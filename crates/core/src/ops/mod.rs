@@ -1,6 +1,8 @@
 //! Operations on tensors. Each stands with its shape rule, gradient, documentation and samples in one place.
 
+mod activation;
 mod arith;
+mod compare;
 mod create;
 mod gather;
 mod index;
@@ -9,4 +11,6 @@ mod matmul;
 mod rearrange;
 mod reduce;
 mod scan;
+mod select;
+mod sort;
 mod view;

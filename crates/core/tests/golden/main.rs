@@ -4,6 +4,7 @@
 
 mod a;
 mod b;
+mod scalar;
 
 use cotangent_core::autograd::{Options, grads};
 use cotangent_core::{DType, Device, Tensor, attempt};
@@ -108,7 +109,8 @@ fn difference(found: &Tensor, expected: &[f64]) -> Option<String> {
 /// Runs one case; the error says what is wrong.
 fn check(case: &Value, device: &Device) -> Result<(), String> {
     let inputs: Vec<Tensor> = list(&case["inputs"]).iter().map(|v| tensor(v, device)).collect();
-    let inputs: Vec<Tensor> = inputs.iter().map(|x| if x.dtype().is_float() { x.tracked() } else { x.clone() }).collect();
+    let inputs: Vec<Tensor> =
+        inputs.iter().map(|x| if x.dtype().is_float() { x.tracked() } else { x.clone() }).collect();
     let (op, params) = (case["op"].as_str().expect("a name"), Params(&case["params"]));
     let outputs = a::call(op, &params, &inputs).or_else(|| b::call(op, &params, &inputs)).ok_or("unknown operation")?;
     let expected = list(&case["outputs"]);
