@@ -42,3 +42,8 @@ pub mod prelude {
         Buffer, DType, Device, Fold, Grads, Module, Param, Rng, Tensor, keep, module, no_grad, pointwise,
     };
 }
+
+/// The README's examples, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
