@@ -75,7 +75,9 @@ impl Param {
     pub fn set(&mut self, value: Tensor) {
         assert!(
             value.shape() == self.shape(),
-            "Param::set: a value of shape {} for a parameter of shape {}", value.shape(), self.shape()
+            "Param::set: a value of shape {} for a parameter of shape {}",
+            value.shape(),
+            self.shape()
         );
         self.update(|_| value);
     }

@@ -1,5 +1,6 @@
 //! What a layer is, and layers in sequence.
 
+use cotangent_core::module::{Path, Slot, SlotMut};
 use cotangent_core::{Module, Rng, Tensor, for_tuples, module};
 
 /// A function with parameters.
@@ -81,16 +82,8 @@ impl<'a> Mode<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Lambda<F>(pub F);
 impl<F> Module for Lambda<F> {
-    fn visit<'a>(
-        &'a self, _: &cotangent_core::module::Path,
-        _: &mut dyn FnMut(&cotangent_core::module::Path, cotangent_core::module::Slot<'a>),
-    ) {
-    }
-    fn visit_mut<'a>(
-        &'a mut self, _: &cotangent_core::module::Path,
-        _: &mut dyn FnMut(&cotangent_core::module::Path, cotangent_core::module::SlotMut<'a>),
-    ) {
-    }
+    fn visit<'a>(&'a self, _: &Path, _: &mut dyn FnMut(&Path, Slot<'a>)) {}
+    fn visit_mut<'a>(&'a mut self, _: &Path, _: &mut dyn FnMut(&Path, SlotMut<'a>)) {}
 }
 impl<F: Fn(&Tensor) -> Tensor> Layer for Lambda<F> {
     fn forward(&self, x: &Tensor, _: &Mode) -> Tensor {

@@ -19,7 +19,9 @@ use cotangent_core::{Expr, Fold, Tensor, keep, pointwise};
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     let (shape, of) = (logits.shape(), labels.shape());
     if shape.len() != 2 || of.len() != 1 || shape[0] != of[0] {
-        panic!("cross_entropy: logits of shape {shape} and labels of shape {of}; expected [batch, classes] and [batch]");
+        panic!(
+            "cross_entropy: logits of shape {shape} and labels of shape {of}; expected [batch, classes] and [batch]"
+        );
     }
     let classes = shape[1];
     if let Some(label) = labels.to_vec::<i64>().into_iter().find(|&label| label < 0 || label >= classes as i64) {

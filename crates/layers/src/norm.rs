@@ -120,9 +120,11 @@ impl BatchNorm {
     fn remember(&self, mean: &Tensor, var: &Tensor, count: usize) {
         let (rate, count) = (self.rate, count as f64);
         let unbiased = if self.biased { 1.0 } else { count / (count - 1.0) };
-        let towards = |factor: f64| move |running: &Tensor, batch: &Tensor| {
-            let batch = batch.detach().reshape([batch.count()]).to(running.dtype());
-            pointwise(move |[r, b]| r + (b * factor - r) * rate).call([running.clone(), batch])
+        let towards = |factor: f64| {
+            move |running: &Tensor, batch: &Tensor| {
+                let batch = batch.detach().reshape([batch.count()]).to(running.dtype());
+                pointwise(move |[r, b]| r + (b * factor - r) * rate).call([running.clone(), batch])
+            }
         };
         self.mean.update(|running| towards(1.0)(running, mean));
         self.var.update(|running| towards(unbiased)(running, var));
@@ -228,7 +230,12 @@ fn widened(x: &Tensor) -> Tensor {
 /// γ(x − μ)/√(σ² + ε) + β, computed in `f32` for half precision.
 #[track_caller]
 fn standardize(
-    x: &Tensor, mean: &Tensor, var: &Tensor, epsilon: f64, scale: Option<&Tensor>, shift: Option<&Tensor>,
+    x: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    epsilon: f64,
+    scale: Option<&Tensor>,
+    shift: Option<&Tensor>,
 ) -> Tensor {
     let wide = widened(x);
     let [mean, var] = [mean, var].map(|s| s.to(wide.dtype()));

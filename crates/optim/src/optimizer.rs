@@ -191,7 +191,8 @@ impl<R: Rule> Optimizer<R> {
             panic!(
                 "step: none of the {} trainable parameters has a gradient among the {} found; is this the model behind the \
                  loss, and were the gradients computed since its last step?",
-                stepped.skipped, grads.len()
+                stepped.skipped,
+                grads.len()
             );
         }
         self.step += 1;

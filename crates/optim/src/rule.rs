@@ -99,7 +99,8 @@ impl Update<'_> {
     /// If the formula has not as many slots as the rule, or more than four.
     #[track_caller]
     pub fn elementwise<const N: usize>(
-        self, f: impl Fn(Expr, Expr, [Expr; N]) -> (Expr, [Expr; N]) + Clone + 'static,
+        self,
+        f: impl Fn(Expr, Expr, [Expr; N]) -> (Expr, [Expr; N]) + Clone + 'static,
     ) -> Updated {
         assert!(self.state.len() == N, "elementwise: a formula of {N} slots for a rule of {}", self.state.len());
         // Arrays of length N + 1 and N + 2 cannot be written for a generic N.
@@ -115,7 +116,8 @@ impl Update<'_> {
 
     #[track_caller]
     fn run<const N: usize, const ARGS: usize, const OUTS: usize>(
-        self, f: impl Fn(Expr, Expr, [Expr; N]) -> (Expr, [Expr; N]) + 'static,
+        self,
+        f: impl Fn(Expr, Expr, [Expr; N]) -> (Expr, [Expr; N]) + 'static,
     ) -> Updated {
         let Update { param, grad, state, lr, penalty, .. } = self;
         let formula = pointwise(move |args: [Expr; ARGS]| -> [Expr; OUTS] {
