@@ -349,21 +349,28 @@ fn winners(shape: &Shape, axis: usize, index: &Tensor) -> Tensor {
     last.eq(&numbers)
 }
 
-/// Panics with the first index that is outside of its axis; `wraps` says that negative ones count from the back.
-#[track_caller]
-pub(crate) fn out_of_range(op: &str, index: &Tensor, shape: &Shape, axis: usize, wraps: bool) -> ! {
-    let n = shape[axis] as i64;
-    let lowest = if wraps { -n } else { 0 };
+/// The first index outside of an axis of extent `n`, and its position; `wraps` says that negative ones count from the
+/// back.
+pub(crate) fn first_outside(index: &Tensor, n: usize, wraps: bool) -> Option<(i64, Vec<usize>)> {
+    let lowest = if wraps { -(n as i64) } else { 0 };
     let values = index.detach().to(DType::I64).to_vec::<i64>();
-    let found = values.iter().position(|k| !(lowest..n).contains(k));
-    let mut at = found.expect("the device found an index that is out of range");
+    let mut at = values.iter().position(|k| !(lowest..n as i64).contains(k))?;
     let bad = values[at];
     let mut position: Vec<usize> = index.shape().iter().rev().map(|&n| (at % n, at /= n).0).collect();
     position.reverse();
+    Some((bad, position))
+}
+
+/// Panics with the first index that is outside of its axis; see [`first_outside`].
+#[track_caller]
+pub(crate) fn out_of_range(op: &str, index: &Tensor, shape: &Shape, axis: usize, wraps: bool) -> ! {
+    let n = shape[axis];
+    let Some((bad, position)) = first_outside(index, n, wraps) else {
+        unreachable!("{op}: the device refuses indices that are in range")
+    };
+    let lowest = if wraps { -(n as isize) } else { 0 };
     let hint = if n == 0 { "the axis has no places".into() } else { format!("use {lowest} to {}", n - 1) };
-    panic!(
-        "{op}: index {bad} at position {position:?} of the indices is out of range for axis {axis} of shape {shape}; {hint}"
-    );
+    panic!("{op}: index {bad} at position {position:?} of the indices is out of range for axis {axis} of shape {shape}; {hint}");
 }
 
 crate::samples!("gather", |s| {

@@ -12,5 +12,8 @@ mod rearrange;
 mod reduce;
 mod scan;
 mod select;
+mod slicing;
 mod sort;
 mod view;
+
+pub use slicing::{Ellipsis, Indices, Ix, NewAxis, step};

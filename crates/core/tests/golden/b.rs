@@ -1,29 +1,12 @@
 //! Shapes, joins, indexing, products, padding.
 
 use crate::{Outputs, Params};
-use cotangent_core::{DType, INFER, Tensor};
+use cotangent_core::{DType, INFER, Ix, Tensor, step};
 
 /// Operations of the file that belong here and do not exist yet.
 pub const PENDING: &[&str] = &[
-    "addmm",
-    "block_diag",
-    "bmm",
-    "chunk",
-    "dot",
-    "einsum",
-    "hstack",
-    "index_put",
-    "meshgrid",
-    "mm",
-    "mv",
-    "outer",
-    "pad",
-    "slice",
-    "slice_scatter",
-    "split",
-    "tensordot",
-    "unbind",
-    "vstack",
+    "addmm", "block_diag", "bmm", "chunk", "dot", "einsum", "hstack", "meshgrid", "mm", "mv", "outer", "pad", "split",
+    "tensordot", "unbind", "vstack",
 ];
 
 /// The outputs of `op`; `None` if it is not in this table.
@@ -86,9 +69,19 @@ fn indexing(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
         "scatter_add" => x[0].scatter_add(p.int("axis"), &x[1], &x[2]),
         "index_add" => x[0].index_add(p.int("axis"), &x[1], &x[2]),
         "embedding" => x[0].embedding(&x[1], p.maybe_int("padding_idx").map(|row| row as usize)),
+        "index_put" => {
+            let indices: Vec<&Tensor> = x[2..].iter().collect();
+            x[0].index_put(&indices, &x[1], p.flag("accumulate"))
+        }
+        "slice" => x[0].slice(p.int("axis"), range(p)),
+        "slice_scatter" => x[0].slice_scatter(p.int("axis"), range(p), &x[1]),
         "one_hot" => x[0].one_hot(p.int("classes") as usize, DType::I64),
         _ => return None,
     }])
+}
+
+fn range(p: &Params) -> Ix {
+    step(p.int("start")..p.int("end"), p.int("step"))
 }
 
 fn join(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
