@@ -370,7 +370,9 @@ pub(crate) fn out_of_range(op: &str, index: &Tensor, shape: &Shape, axis: usize,
     };
     let lowest = if wraps { -(n as isize) } else { 0 };
     let hint = if n == 0 { "the axis has no places".into() } else { format!("use {lowest} to {}", n - 1) };
-    panic!("{op}: index {bad} at position {position:?} of the indices is out of range for axis {axis} of shape {shape}; {hint}");
+    panic!(
+        "{op}: index {bad} at position {position:?} of the indices is out of range for axis {axis} of shape {shape}; {hint}"
+    );
 }
 
 crate::samples!("gather", |s| {

@@ -105,3 +105,14 @@ pub(crate) fn check_range(op: &str, shape: &Shape, axis: usize, start: usize, le
         );
     }
 }
+
+crate::samples!("narrow", |s| {
+    use crate::check::real;
+    s.case("middle", [real([2, 5], -2.0..2.0)], |[x]| x.narrow(-1, 1, 3)).with_integers();
+    s.case("nothing", [real([2, 5], -2.0..2.0)], |[x]| x.narrow(1, 5, 0));
+});
+crate::samples!("slice_assign", |s| {
+    use crate::check::real;
+    let inputs = [real([2, 5], -2.0..2.0), real([2, 2], -2.0..2.0)];
+    s.case("columns", inputs, |[x, y]| x.slice_assign(1, 2, y)).with_integers();
+});

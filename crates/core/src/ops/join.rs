@@ -83,3 +83,16 @@ impl Tensor {
         Tensor::cat(&parts.iter().collect::<Vec<_>>(), at as isize)
     }
 }
+
+crate::samples!("cat", |s| {
+    use crate::check::real;
+    let inputs = [real([2, 2], -2.0..2.0), real([2, 0], -2.0..2.0), real([2, 3], -2.0..2.0)];
+    s.case("three, one empty", inputs, |[x, y, z]| Tensor::cat(&[x, y, z], 1)).with_integers();
+    s.case("one twice", [real([2, 2], -2.0..2.0)], |[x]| Tensor::cat(&[x, x], 0));
+});
+crate::samples!("stack", |s| {
+    use crate::check::real;
+    let inputs = || [real([2, 3], -2.0..2.0), real([2, 3], -2.0..2.0)];
+    s.case("in front", inputs(), |[x, y]| Tensor::stack(&[x, y], 0)).with_integers();
+    s.case("at the end", inputs(), |[x, y]| Tensor::stack(&[x, y], -1));
+});

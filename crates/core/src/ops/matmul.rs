@@ -1,5 +1,6 @@
 //! Matrix products.
 
+use crate::pointwise::pointwise;
 use crate::shape::{Layout, Shape};
 use crate::tensor::{Tensor, same_device, same_dtype};
 
@@ -38,15 +39,99 @@ impl Tensor {
         }
     }
 
+    /// Sum of the products of two vectors.
+    ///
+    /// # Panics
+    /// If they are no vectors of one length.
+    #[track_caller]
+    pub fn dot(&self, rhs: &Tensor) -> Tensor {
+        self.ranks("dot", rhs, [1, 1]).matmul(rhs)
+    }
+
+    /// Product of a matrix and a vector.
+    ///
+    /// # Panics
+    /// If they are not, or their inner extents differ.
+    #[track_caller]
+    pub fn mv(&self, rhs: &Tensor) -> Tensor {
+        self.ranks("mv", rhs, [2, 1]).matmul(rhs)
+    }
+
+    /// Product of two matrices; [`matmul`](Tensor::matmul) takes more.
+    ///
+    /// # Panics
+    /// If they are not, or their inner extents differ.
+    #[track_caller]
+    pub fn mm(&self, rhs: &Tensor) -> Tensor {
+        self.ranks("mm", rhs, [2, 2]).matmul(rhs)
+    }
+
+    /// Products of two batches of matrices, `[b, m, k] · [b, k, n] = [b, m, n]`.
+    ///
+    /// # Panics
+    /// If they are not, or their batches or inner extents differ.
+    #[track_caller]
+    pub fn bmm(&self, rhs: &Tensor) -> Tensor {
+        if self.ranks("bmm", rhs, [3, 3]).shape()[0] != rhs.shape()[0] {
+            panic!("bmm: shapes {} and {}: the batches differ; matmul broadcasts them", self.shape(), rhs.shape());
+        }
+        self.matmul(rhs)
+    }
+
+    /// All products of an element of one vector with one of another: `out[i, j] = self[i] · rhs[j]`.
+    ///
+    /// # Panics
+    /// If they are no vectors.
+    #[track_caller]
+    pub fn outer(&self, rhs: &Tensor) -> Tensor {
+        self.ranks("outer", rhs, [1, 1]).unsqueeze(1) * rhs.unsqueeze(0)
+    }
+
+    /// `beta · self + alpha · a · b` for matrices a and b, to whose product this tensor broadcasts. Where `beta` is 0 this
+    /// tensor does not count, not even if it is NaN.
+    ///
+    /// # Panics
+    /// If shapes do not agree.
+    ///
+    /// ```
+    /// # use cotangent_core::*;
+    /// let y = Tensor::ones([2]).addmm(&Tensor::eye(2), &Tensor::eye(2), 1.0, 3.0);
+    /// assert_eq!(y.to_vec::<f32>(), [4.0, 1.0, 1.0, 4.0]);
+    /// ```
+    #[track_caller]
+    pub fn addmm(&self, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Tensor {
+        let product = a.mm(b);
+        if self.shape().broadcast(product.shape()).as_ref() != Some(product.shape()) {
+            panic!("addmm: shape {} does not broadcast to the product's {}", self.shape(), product.shape());
+        }
+        if beta == 0.0 {
+            return product * alpha;
+        }
+        pointwise(move |[bias, p]| beta * bias + alpha * p).named("addmm").call([self, &product])
+    }
+
+    /// This tensor, if it and `rhs` have the given numbers of axes.
+    #[track_caller]
+    fn ranks(&self, op: &str, rhs: &Tensor, [left, right]: [usize; 2]) -> &Tensor {
+        if (self.rank(), rhs.rank()) != (left, right) {
+            panic!(
+                "{op}: takes {left} and {right} axes, but the shapes are {} and {}; see matmul",
+                self.shape(),
+                rhs.shape()
+            );
+        }
+        self
+    }
+
     /// The product of (batches of) matrices.
     #[track_caller]
     fn matrices(&self, rhs: &Tensor) -> Tensor {
         let (sa, sb) = (self.shape(), rhs.shape());
         let (m, k, n) = (sa[sa.len() - 2], sa[sa.len() - 1], sb[sb.len() - 1]);
         let lead = |s: &Shape| s[..s.len() - 2].iter().copied().collect::<Shape>();
-        let batch = lead(sa).broadcast(&lead(sb)).unwrap_or_else(|| {
+        let Some(batch) = lead(sa).broadcast(&lead(sb)) else {
             panic!("matmul: shapes {sa} and {sb}: the batch axes {} and {} do not broadcast", lead(sa), lead(sb))
-        });
+        };
         let with = |rows, columns| batch.iter().copied().chain([rows, columns]).collect::<Shape>();
         let (la, lb) = (self.layout().broadcast_to(&with(m, k)), rhs.layout().broadcast_to(&with(k, n)));
         let view = |x, layout| crate::backend::View { layout, ..Tensor::view(x) };
@@ -76,4 +161,30 @@ crate::samples!("matmul", |s| {
     s.case("matrix and vector", [x(&[2, 3]), x(&[3])], |[a, b]| a.matmul(b));
     s.case("batches broadcast", [x(&[2, 1, 2, 3]), x(&[3, 3, 2])], |[a, b]| a.matmul(b));
     s.case("inner extent 0", [x(&[2, 0]), x(&[0, 3])], |[a, b]| a.matmul(b));
+});
+crate::samples!("dot", |s| {
+    use crate::check::real;
+    s.case("vectors", [real([4], -2.0..2.0), real([4], -2.0..2.0)], |[a, b]| a.dot(b)).with_integers();
+});
+crate::samples!("mv", |s| {
+    use crate::check::real;
+    s.case("matrix and vector", [real([2, 3], -2.0..2.0), real([3], -2.0..2.0)], |[a, b]| a.mv(b));
+});
+crate::samples!("mm", |s| {
+    use crate::check::real;
+    s.case("matrices", [real([2, 3], -2.0..2.0), real([3, 4], -2.0..2.0)], |[a, b]| a.mm(b));
+    s.case("transposed", [real([3, 2], -2.0..2.0), real([4, 3], -2.0..2.0)], |[a, b]| a.t().mm(&b.t()));
+});
+crate::samples!("bmm", |s| {
+    use crate::check::real;
+    s.case("batches", [real([2, 2, 3], -2.0..2.0), real([2, 3, 2], -2.0..2.0)], |[a, b]| a.bmm(b));
+});
+crate::samples!("outer", |s| {
+    use crate::check::real;
+    s.case("vectors", [real([2], -2.0..2.0), real([3], -2.0..2.0)], |[a, b]| a.outer(b)).with_integers();
+});
+crate::samples!("addmm", |s| {
+    use crate::check::real;
+    let inputs = [real([4], -2.0..2.0), real([2, 3], -2.0..2.0), real([3, 4], -2.0..2.0)];
+    s.case("broadcast bias", inputs, |[c, a, b]| c.addmm(a, b, -1.3, 0.7));
 });

@@ -230,7 +230,9 @@ fn run(op: &str, (start, end, step): (Option<isize>, Option<isize>, isize), shap
         panic!(
             "{op}: the range {}..{} with step {step} does not lie in axis {axis} of shape {shape}; bounds go from {} to {n}, \
              and the start comes first in the direction of the step",
-            show(start), show(end), -n
+            show(start),
+            show(end),
+            -n
         );
     }
     let len = ((last - first) / step + ((last - first) % step != 0) as isize) as usize;
@@ -443,7 +445,9 @@ impl Tensor {
     #[track_caller]
     fn put(&self, op: &'static str, entries: &[Ix], source: impl Operand, mode: Scatter) -> Tensor {
         let filled = source.number().map(|number| self.device().full((), number, self.dtype()));
-        let Some(source) = source.tensor().or(filled.as_ref()) else { unreachable!("an operand is a tensor or a number") };
+        let Some(source) = source.tensor().or(filled.as_ref()) else {
+            unreachable!("an operand is a tensor or a number")
+        };
         same_device(op, self, source);
         same_dtype(op, self, source);
         let plan = Plan::new(op, self, entries);
@@ -498,7 +502,9 @@ crate::samples!("i", |s| {
     s.case("backwards behind an ellipsis", [x()], |[x]| x.i((Ellipsis, step(.., -1), 0)));
     s.case("repeated places", [x(), index([2, 3], 4)], |[x, k]| x.i((.., k)));
     s.case("two tensors apart", [x(), index([5], 3), index([2, 1], 2)], |[x, j, k]| x.i((j, 1.., k)));
-    s.case("mask", [x()], |[x]| x.i((0, &Tensor::from_slice(&[Bool(1), Bool(0), Bool(1), Bool(1)], [4]).to_device(x.device()))));
+    s.case("mask", [x()], |[x]| {
+        x.i((0, &Tensor::from_slice(&[Bool(1), Bool(0), Bool(1), Bool(1)], [4]).to_device(x.device())))
+    });
 });
 crate::samples!("set", |s| {
     use crate::check::{index, real};

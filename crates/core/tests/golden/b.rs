@@ -1,17 +1,18 @@
 //! Shapes, joins, indexing, products, padding.
 
 use crate::{Outputs, Params};
-use cotangent_core::{DType, INFER, Ix, Tensor, step};
+use cotangent_core::{DType, INFER, Indexing, Ix, Pad, Tensor, step};
 
 /// Operations of the file that belong here and do not exist yet.
-pub const PENDING: &[&str] = &[
-    "addmm", "block_diag", "bmm", "chunk", "dot", "einsum", "hstack", "meshgrid", "mm", "mv", "outer", "pad", "split",
-    "tensordot", "unbind", "vstack",
-];
+pub const PENDING: &[&str] = &[];
 
 /// The outputs of `op`; `None` if it is not in this table.
 pub fn call(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
-    shape(op, p, x).or_else(|| rearrangement(op, p, x)).or_else(|| indexing(op, p, x)).or_else(|| join(op, p, x))
+    shape(op, p, x)
+        .or_else(|| rearrangement(op, p, x))
+        .or_else(|| indexing(op, p, x))
+        .or_else(|| join(op, p, x))
+        .or_else(|| product(op, p, x))
 }
 
 /// Sizes in which −1 stands for the one that follows.
@@ -86,10 +87,55 @@ fn range(p: &Params) -> Ix {
 
 fn join(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
     let all: Vec<&Tensor> = x.iter().collect();
+    Some(match op {
+        "cat" => vec![Tensor::cat(&all, p.int("axis"))],
+        "stack" => vec![Tensor::stack(&all, p.int("axis"))],
+        "hstack" => vec![Tensor::hstack(&all)],
+        "vstack" => vec![Tensor::vstack(&all)],
+        "block_diag" => vec![Tensor::block_diag(&all)],
+        "split" => x[0].split(p.sizes("sizes"), p.int("axis")),
+        "chunk" => x[0].chunk(p.int("chunks") as usize, p.int("axis")),
+        "unbind" => x[0].unbind(p.int("axis")),
+        "meshgrid" => Tensor::meshgrid(&all, if p.text("indexing") == "xy" { Indexing::Xy } else { Indexing::Ij }),
+        "pad" => vec![x[0].pad(pairs(p), mode(p))],
+        _ => return None,
+    })
+}
+
+fn pairs(p: &Params) -> Vec<(isize, isize)> {
+    p.lists("pads").into_iter().map(|pair| (pair[0], pair[1])).collect()
+}
+
+fn mode(p: &Params) -> Pad {
+    match p.text("mode") {
+        "constant" => Pad::Constant(p.number("value")),
+        "reflect" => Pad::Reflect,
+        "replicate" => Pad::Replicate,
+        "circular" => Pad::Circular,
+        other => panic!("padding {other}"),
+    }
+}
+
+fn product(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
+    let all: Vec<&Tensor> = x.iter().collect();
     Some(vec![match op {
-        "cat" => Tensor::cat(&all, p.int("axis")),
-        "stack" => Tensor::stack(&all, p.int("axis")),
         "matmul" => x[0].matmul(&x[1]),
+        "dot" => x[0].dot(&x[1]),
+        "mv" => x[0].mv(&x[1]),
+        "mm" => x[0].mm(&x[1]),
+        "bmm" => x[0].bmm(&x[1]),
+        "outer" => x[0].outer(&x[1]),
+        "addmm" => x[0].addmm(&x[1], &x[2], p.number("beta"), p.number("alpha")),
+        "einsum" => Tensor::einsum(p.text("equation"), &all),
+        "tensordot" => match &p.lists("axes")[..] {
+            [a, b] if a.is_empty() => x[0].tensordot(&x[1], [], {
+                assert!(b.is_empty());
+                []
+            }),
+            [a, b] if a.len() == 1 => x[0].tensordot(&x[1], [a[0]], [b[0]]),
+            [a, b] => x[0].tensordot(&x[1], [a[0], a[1]], [b[0], b[1]]),
+            other => panic!("axes {other:?}"),
+        },
         _ => return None,
     }])
 }
