@@ -29,6 +29,7 @@ mod device;
 mod dtype;
 mod error;
 pub mod expr;
+mod fault;
 pub mod host;
 mod kernel;
 pub mod module;

@@ -411,6 +411,7 @@ impl Sweep<'_> {
     pub(crate) fn run(&self, roots: Vec<(Arc<Node>, Tensor)>) -> Vec<(u64, Tensor)> {
         let _recording = Scope::new(&RECORDING, self.record);
         let needed = self.wanted.map(|wanted| leading_to(wanted, &roots));
+        let fault = crate::fault::current();
         let mut pending = Pending::default();
         roots.into_iter().for_each(|(node, g)| pending.add(&node, g));
         let mut found = vec![];
@@ -435,12 +436,21 @@ impl Sweep<'_> {
                 if !flags.contains(&true) {
                     continue;
                 }
-                let grads = {
+                let pull = |g: &Tensor| {
                     let _rule_of = Scope::new(&RULE_OF, Some(node.site));
-                    (rule.pull)(&g, output.as_ref(), &flags)
+                    (rule.pull)(g, output.as_ref(), &flags)
                 };
-                for ((input, grad), needed) in inputs.iter().zip(grads).zip(flags) {
-                    if let Some(grad) = grad.filter(|_| needed) {
+                for (at, grad) in pull(&g).into_iter().enumerate().filter(|&(at, _)| flags[at]) {
+                    let input = &inputs[at];
+                    let grad = match &fault {
+                        None => grad,
+                        Some(fault) => grad.and_then(|grad| {
+                            let (op, target, adds) = (node.op, rule.targets.start + at, pending.waiting.contains_key(&input.id));
+                            let again = &|g: &Tensor| pull(g).swap_remove(at);
+                            fault(crate::fault::Contribution { op, target, grad, cotangent: &g, adds, again })
+                        }),
+                    };
+                    if let Some(grad) = grad {
                         pending.add(input, fitted(grad, &node, input));
                     }
                 }

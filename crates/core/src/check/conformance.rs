@@ -132,7 +132,7 @@ impl Suite<'_> {
     }
 
     /// Row-major inputs with real numbers of type `dtype`.
-    fn inputs(&self, device: &Device, data: &Data, shapes: &[Shape], dtype: DType) -> Vec<Tensor> {
+    pub(super) fn inputs(&self, device: &Device, data: &Data, shapes: &[Shape], dtype: DType) -> Vec<Tensor> {
         let each = self.sample.inputs.iter().zip(data).zip(shapes);
         each.map(|((input, data), shape)| plain(device, data, shape, input.dtype(dtype))).collect()
     }

@@ -201,25 +201,10 @@ impl Gradcheck {
         report.require(same, || "a second run gives other bits; seed whatever is random in the function".into());
     }
 
-    /// ⟨u, Jv⟩ = ⟨Jᵀu, v⟩, where Jv is the derivative of ⟨Jᵀu, v⟩ by u.
+    /// ⟨u, Jv⟩ = ⟨Jᵀu, v⟩.
     fn transposes(&self, graph: &Graph, weights: &[f64], stream: &mut Stream, report: &mut Report) {
-        let cotangents: Vec<Tensor> = graph.split(weights).iter().map(Tensor::tracked).collect();
-        let pulled = graph.pull(&cotangents, true);
-        let mut duals = vec![];
-        for g in pulled.into_iter().flatten() {
-            let v = plain(g.device(), &stream.weights(g.count()), g.shape(), g.dtype());
-            duals.push((g * v).sum(..));
-        }
-        let Some(dual) = duals.into_iter().reduce(|a, b| a + b) else { return };
-        if !dual.is_tracked() {
-            return;
-        }
-        let wrt: Vec<&Tensor> = cotangents.iter().collect();
-        let tangents = grads(&[(&dual, &dual.ones_like())], &wrt, Options { retain: true, record: false });
-        let pairs = cotangents.iter().zip(&tangents).filter_map(|(u, t)| Some((u, t.as_ref()?)));
-        let terms: Vec<f64> =
-            pairs.flat_map(|(u, t)| elements(u).into_iter().zip(elements(t)).map(|(u, t)| u * t).collect::<Vec<_>>()).collect();
-        let (left, right) = (terms.iter().sum::<f64>(), dual.item());
+        let (terms, right) = graph.transposed(weights, stream);
+        let left = terms.iter().sum::<f64>();
         let size = terms.iter().map(|t| t.abs()).sum::<f64>().max(1.0);
         let allowed = 1e-12 * (self.rtol / 1e-7).max(1.0) * size;
         report.require((left - right).abs() <= allowed, || {
@@ -298,6 +283,26 @@ impl Graph {
         let roots: Vec<_> = self.outputs.iter().zip(cotangents).filter(|(y, _)| y.is_tracked()).collect();
         let wrt: Vec<&Tensor> = self.leaves.iter().collect();
         grads(&roots, &wrt, Options { retain: true, record })
+    }
+
+    /// The terms of ⟨u, Jv⟩, and ⟨Jᵀu, v⟩, for the cotangent u and a random v. Jv is the derivative of the latter by u.
+    pub(super) fn transposed(&self, weights: &[f64], stream: &mut Stream) -> (Vec<f64>, f64) {
+        let u: Vec<Tensor> = self.split(weights).iter().map(Tensor::tracked).collect();
+        let along = |(g, x): (Option<Tensor>, &Tensor)| {
+            let v = plain(x.device(), &stream.weights(x.count()), x.shape(), x.dtype());
+            Some((g? * v).sum(..))
+        };
+        let duals: Vec<Option<Tensor>> = self.pull(&u, true).into_iter().zip(&self.leaves).map(along).collect();
+        let Some(dual) = duals.into_iter().flatten().reduce(|a, b| a + b) else { return (vec![], 0.0) };
+        let value = dual.item();
+        if !dual.is_tracked() {
+            return (vec![], value);
+        }
+        let tangents = grads(&[(&dual, &dual.ones_like())], &u.iter().collect::<Vec<_>>(), Options::default());
+        let products = |(u, t): (&Tensor, &Option<Tensor>)| -> Vec<f64> {
+            t.iter().flat_map(elements).zip(elements(u)).map(|(t, u)| t * u).collect()
+        };
+        (u.iter().zip(&tangents).flat_map(products).collect(), value)
     }
 
     /// The elements of the gradient by each leaf, zeros where nothing depends on it.
