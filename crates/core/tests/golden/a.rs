@@ -11,17 +11,7 @@ fn axes(p: &Params) -> Axes {
 
 /// Operations of the file that belong here and do not exist yet.
 pub const PENDING: &[&str] = &[
-    "batch_norm",
     "cross_entropy",
-    "group_norm",
-    "instance_norm",
-    "layer_norm",
-    "local_response_norm",
-    "log_softmax",
-    "logsumexp",
-    "rms_norm",
-    "softmax",
-    "softmin",
 ];
 
 /// `axis: null` means all of them.
@@ -36,7 +26,7 @@ fn pair((a, b): (Tensor, Tensor)) -> Vec<Tensor> {
 
 /// The outputs of `op`; `None` if it is not in this table.
 pub fn call(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
-    arithmetic(op, p, x).or_else(|| selection(op, p, x)).or_else(|| reduction(op, p, x)).or_else(|| order(op, p, x))
+    arithmetic(op, p, x).or_else(|| selection(op, p, x)).or_else(|| reduction(op, p, x)).or_else(|| order(op, p, x)).or_else(|| network(op, p, x))
 }
 
 fn arithmetic(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
@@ -93,6 +83,7 @@ fn reduction(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
         "norm" => x[0].norm(p.number("p"), axes(p)),
         "nansum" => x[0].nansum(axes(p)),
         "nanmean" => x[0].nanmean(axes(p)),
+        "logsumexp" => x[0].logsumexp(axes(p)),
         "any" => x[0].any(axes(p)),
         "all" => x[0].all(axes(p)),
         "count_nonzero" => x[0].count_nonzero(axes(p)),
@@ -127,4 +118,24 @@ fn order(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
         _ => None,
     };
     pairs.map(pair).or_else(|| one().map(|y| vec![y]))
+}
+
+fn network(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
+    let parameter = |k: usize| x.get(k);
+    let eps = || p.number("eps");
+    Some(vec![match op {
+        "softmax" => x[0].softmax(p.int("axis")),
+        "log_softmax" => x[0].log_softmax(p.int("axis")),
+        "softmin" => x[0].softmin(p.int("axis")),
+        "batch_norm" if p.flag("training") => x[0].batch_norm(1, parameter(1), parameter(2), eps()),
+        "batch_norm" => x[0].normalize(1, &x[3], &x[4], parameter(1), parameter(2), eps()),
+        "layer_norm" => x[0].layer_norm(p.sizes("normalized_shape"), parameter(1), parameter(2), eps()),
+        "rms_norm" => x[0].rms_norm(p.sizes("normalized_shape"), parameter(1), eps()),
+        "group_norm" => x[0].group_norm(p.int("groups") as usize, parameter(1), parameter(2), eps()),
+        "instance_norm" => x[0].instance_norm(parameter(1), parameter(2), eps()),
+        "local_response_norm" => {
+            x[0].local_response_norm(p.int("size") as usize, p.number("alpha"), p.number("beta"), p.number("k"))
+        }
+        _ => return None,
+    }])
 }

@@ -1,0 +1,323 @@
+//! Normalization: standardized by statistics of the input itself.
+//!
+//! All of it is one operation, [`Tensor::standardize`]: two folds (mean, then squared deviations: never E[x²] − E[x]²,
+//! which cancels) and one map forward; one or two folds and one map backward. Half precision computes in `F32`.
+
+use crate::backend::Fold;
+use crate::check::real;
+use crate::dtype::DType;
+use crate::expr::Expr;
+use crate::pointwise::{pointwise, stretched_axes};
+use crate::shape::{Axes, Shape, keep, resolve_axis};
+use crate::tensor::Tensor;
+use smallvec::SmallVec;
+
+impl Tensor {
+    /// Layer normalization over the last axes, which have the extents `normalized` (Ba, Kiros and Hinton 2016):
+    /// (x − μ)/√(σ² + ε)·weight + bias with the mean and the biased variance of each group. Weight and bias broadcast to
+    /// `normalized`. Usual ε: 1e-5.
+    ///
+    /// ```
+    /// # use cotangent_core::*;
+    /// let x = Tensor::new([1.0, 3.0], [1, 2]);
+    /// assert_eq!(x.layer_norm([2], None, None, 0.0).to_vec::<f32>(), [-1.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shape does not end with `normalized`.
+    #[track_caller]
+    pub fn layer_norm(
+        &self,
+        normalized: impl Into<Shape>,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f64,
+    ) -> Tensor {
+        let axes = trailing("layer_norm", self, normalized.into());
+        self.standardize("layer_norm", &axes, true, weight, bias, eps)
+    }
+
+    /// x/√(mean of x² + ε)·weight over the last axes, which have the extents `normalized` (Zhang and Sennrich 2019).
+    ///
+    /// # Panics
+    /// If the shape does not end with `normalized`.
+    #[track_caller]
+    pub fn rms_norm(&self, normalized: impl Into<Shape>, weight: Option<&Tensor>, eps: f64) -> Tensor {
+        let axes = trailing("rms_norm", self, normalized.into());
+        self.standardize("rms_norm", &axes, false, weight, None, eps)
+    }
+
+    /// Batch normalization with the batch's own statistics (Ioffe and Szegedy 2015): the mean and the biased variance of
+    /// each place along `axis` (the channels, usually 1) over all other axes. Weight and bias are vectors along it.
+    /// Usual ε: 1e-5. For given statistics see [`normalize`](Tensor::normalize).
+    ///
+    /// # Panics
+    /// If there is only one element for each channel: its variance is 0.
+    #[track_caller]
+    pub fn batch_norm(&self, axis: isize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+        let at = resolve_axis("batch_norm", axis, self.shape());
+        let axes: Vec<isize> = (0..self.rank() as isize).filter(|&k| k != at as isize).collect();
+        if self.count() == self.shape()[at] {
+            panic!("batch_norm: shape {} has one element for each channel; its variance is 0", self.shape());
+        }
+        let [weight, bias] = [weight, bias].map(|p| p.map(|p| channels("batch_norm", self, at, p)));
+        self.standardize("batch_norm", &axes, true, weight.as_ref(), bias.as_ref(), eps)
+    }
+
+    /// (x − mean)/√(var + ε)·weight + bias with given statistics, vectors along `axis` as weight and bias are: batch
+    /// normalization as it is used after training. Differentiable by all of them.
+    #[track_caller]
+    pub fn normalize(
+        &self,
+        axis: isize,
+        mean: &Tensor,
+        var: &Tensor,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f64,
+    ) -> Tensor {
+        self.check_float("normalize");
+        let at = resolve_axis("normalize", axis, self.shape());
+        let [mean, var] = [mean, var].map(|s| widened(&channels("normalize", self, at, s)));
+        let [weight, bias] = [weight, bias].map(|p| p.map(|p| widened(&channels("normalize", self, at, p))));
+        let x = widened(self);
+        let (weight, bias) = (weight.unwrap_or_else(|| number(&x, 1.0)), bias.unwrap_or_else(|| number(&x, 0.0)));
+        let formula = move |[x, m, v, w, b]: [Expr; 5]| (x - m) * ((v + eps).rsqrt() * w) + b;
+        pointwise(formula).named("normalize").call([&x, &mean, &var, &weight, &bias]).to(self.dtype())
+    }
+
+    /// Group normalization (Wu and He 2018): the channels (axis 1) of each element of the batch (axis 0) in `groups`
+    /// groups, each standardized over its channels and all further axes. Weight and bias are vectors of the channels.
+    ///
+    /// # Panics
+    /// If the channels cannot be divided into that many groups.
+    #[track_caller]
+    pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+        let shape = self.shape();
+        if self.rank() < 2 || groups == 0 || !shape[1].is_multiple_of(groups) {
+            panic!("group_norm: axis 1 of shape {shape} does not divide into {groups} groups");
+        }
+        let inner: usize = shape[2..].iter().product();
+        let grouped = self.reshape([shape[0], groups, shape[1] / groups, inner]);
+        let vector = |p: Option<&Tensor>| p.map(|p| p.reshape([groups, shape[1] / groups, 1]));
+        let (weight, bias) = (vector(weight), vector(bias));
+        grouped.standardize("group_norm", &[2, 3], true, weight.as_ref(), bias.as_ref(), eps).reshape(shape)
+    }
+
+    /// Instance normalization (Ulyanov et al. 2016): each channel (axis 1) of each element of the batch (axis 0)
+    /// standardized over all further axes. Weight and bias are vectors of the channels.
+    #[track_caller]
+    pub fn instance_norm(&self, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+        if self.rank() < 2 {
+            panic!("instance_norm: shape {} has no axis of channels; expected [batch, channels, ..]", self.shape());
+        }
+        self.group_norm(self.shape()[1], weight, bias, eps)
+    }
+
+    /// Local response normalization across the channels, axis 1 (Krizhevsky et al. 2012): x/(k + α/n·Σ x²)^β over the
+    /// `size` = n channels around each.
+    ///
+    /// # Panics
+    /// If there is no axis 1, or `size` is 0.
+    #[track_caller]
+    pub fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
+        self.check_float("local_response_norm");
+        if self.rank() < 2 || size == 0 {
+            panic!("local_response_norm: {size} channels around each of axis 1 of shape {}", self.shape());
+        }
+        self.wide(|x| {
+            let channels = x.shape()[1];
+            let mut padded = x.shape().clone();
+            padded[1] += size - 1;
+            let squares = x.device().full(padded, 0.0, x.dtype()).slice_assign(1, size / 2, &x.square());
+            let windows = (0..size).map(|start| squares.narrow(1, start, channels));
+            let sum = windows.reduce(|a, b| a + b).expect("size is not 0");
+            let formula = move |[x, s]: [Expr; 2]| x * (s * (alpha / size as f64) + k).pow(-beta);
+            pointwise(formula).named("local_response_norm").call([x, &sum])
+        })
+    }
+
+    /// (x − μ)/√(σ² + ε)·weight + bias, with the statistics over `axes`; without `centered`, μ is 0 and σ² the mean square.
+    #[track_caller]
+    fn standardize(
+        &self,
+        op: &'static str,
+        axes: &[isize],
+        centered: bool,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f64,
+    ) -> Tensor {
+        self.check_float(op);
+        let x = &widened(self);
+        let weight = &weight.map_or_else(|| number(x, 1.0), widened);
+        let bias = &bias.map_or_else(|| number(x, 0.0), widened);
+        for parameter in [weight, bias] {
+            if x.shape().broadcast(parameter.shape()).as_ref() != Some(x.shape()) {
+                panic!("{op}: a parameter of shape {} does not broadcast to shape {}", parameter.shape(), x.shape());
+            }
+        }
+        // The statistics are on the tape for the derivatives of the gradient only: the sweep itself does not go there.
+        let group = Group::new(x, axes, centered);
+        let mean = &if centered { x.mean(group.axes()) } else { number(x, 0.0) };
+        let squares = pointwise(|[x, m]| (x - m).square()).named(op).fold(Fold::Sum, group.axes(), [x, mean]);
+        let var = &(squares / group.count);
+        let formula = move |[x, m, v, w, b]: [Expr; 5]| (x - m) * ((v + eps).rsqrt() * w) + b;
+        let plain = [x, mean, var, weight, bias].map(Tensor::detach);
+        let out = pointwise(formula).call(plain.each_ref());
+        let bias_shape = bias.shape().clone();
+        out.record(op)
+            .wrt_all([x, weight, bias], [x, mean, var, weight], move |g, [x, mean, var, weight], needed| {
+                group.gradients(op, g, [x, mean, var, weight], &bias_shape, eps, needed)
+            })
+            .done()
+            .to(self.dtype())
+    }
+}
+
+/// What is standardized together.
+struct Group {
+    axes: SmallVec<[isize; 6]>,
+    /// Which axes these are.
+    mask: SmallVec<[bool; 6]>,
+    count: f64,
+    centered: bool,
+}
+
+impl Group {
+    #[track_caller]
+    fn new(x: &Tensor, axes: &[isize], centered: bool) -> Group {
+        let axes = SmallVec::from_slice(axes);
+        let (mask, _) = Axes::from(&axes[..]).resolve("standardize", x.shape());
+        let count: usize = x.shape().iter().zip(&mask).filter(|(_, r)| **r).map(|(n, _)| n).product();
+        Group { axes, mask, count: count as f64, centered }
+    }
+
+    fn axes(&self) -> Axes {
+        keep(&self.axes[..])
+    }
+
+    /// Gradients by x, weight and bias. With x̂ = (x − μ)/√(σ² + ε) and h = g·weight they are
+    /// (h − mean h − x̂·mean(h·x̂))/√(σ² + ε), Σ g·x̂ and Σ g.
+    fn gradients(
+        &self,
+        op: &'static str,
+        g: &Tensor,
+        [x, mean, var, weight]: [&Tensor; 4],
+        bias_shape: &Shape,
+        eps: f64,
+        needed: [bool; 3],
+    ) -> [Option<Tensor>; 3] {
+        let products = pointwise(move |[g, x, m, v]| [g * ((x - m) * (v + eps).rsqrt()), g]).named(op);
+        let along = stretched_axes(weight.shape(), x.shape());
+        let sums = |mask: &[bool]| products.fold(Fold::Sum, marked(mask), [g, x, mean, var]);
+        let parameters = (needed[1] || needed[2]).then(|| sums(&along));
+        let by_x = needed[0].then(|| {
+            // Where a parameter belongs to a whole group, as in batch normalization, its sums are what is needed.
+            let [projection, level] = match &parameters {
+                Some(sums) if along == self.mask => sums.each_ref().map(|s| s * weight),
+                _ if along == self.mask => sums(&self.mask).map(|s| s * weight),
+                _ => {
+                    let weighted = move |[g, x, m, v, w]: [Expr; 5]| [g * w * ((x - m) * (v + eps).rsqrt()), g * w];
+                    pointwise(weighted).named(op).fold(Fold::Sum, self.axes(), [g, x, mean, var, weight])
+                }
+            };
+            let (share, centered) = (1.0 / self.count, if self.centered { 1.0 } else { 0.0 });
+            let formula = move |[g, x, m, v, w, p, l]: [Expr; 7]| {
+                let r = (v + eps).rsqrt();
+                r * (g * w - l * (share * centered) - (x - m) * r * (p * share))
+            };
+            pointwise(formula).named(op).call([g, x, mean, var, weight, &projection, &level])
+        });
+        let [by_weight, by_bias] = match parameters {
+            Some([product, plain]) => {
+                let bias = if bias_shape == weight.shape() { plain.reshape(bias_shape) } else { g.sum_to(bias_shape) };
+                [needed[1].then(|| product.reshape(weight.shape())), needed[2].then_some(bias)]
+            }
+            None => [None, None],
+        };
+        [by_x, by_weight, by_bias]
+    }
+}
+
+/// The marked axes, kept.
+fn marked(mask: &[bool]) -> Axes {
+    let axes: SmallVec<[isize; 6]> = (0..).zip(mask).filter(|(_, m)| **m).map(|(axis, _)| axis).collect();
+    keep(&axes[..])
+}
+
+/// A scalar of x's element type and device.
+fn number(x: &Tensor, value: f64) -> Tensor {
+    x.device().full((), value, x.dtype())
+}
+
+/// In `F32` if it is half precision.
+fn widened(x: &Tensor) -> Tensor {
+    if matches!(x.dtype(), DType::F16 | DType::BF16) { x.to(DType::F32) } else { x.clone() }
+}
+
+/// The last axes, which must have the given extents.
+#[track_caller]
+fn trailing(op: &str, x: &Tensor, normalized: Shape) -> Vec<isize> {
+    if normalized.is_empty() || !x.shape().ends_with(&normalized) {
+        panic!("{op}: shape {} does not end with {normalized}, the extents to normalize over", x.shape());
+    }
+    (1..=normalized.len() as isize).map(|back| -back).collect()
+}
+
+/// A vector laid along an axis of x.
+#[track_caller]
+fn channels(op: &str, x: &Tensor, axis: usize, vector: &Tensor) -> Tensor {
+    let n = x.shape()[axis];
+    if vector.shape()[..] != [n] {
+        panic!("{op}: {} is not a vector of the {n} channels on axis {axis} of shape {}", vector.shape(), x.shape());
+    }
+    let mut shape = Shape::from_iter(std::iter::repeat_n(1, x.rank() - axis));
+    shape[0] = n;
+    vector.reshape(shape)
+}
+
+crate::samples!("layer_norm", |s| {
+    let x = |shape: &[usize]| real(shape, -2.0..2.0);
+    let all = || [x(&[2, 3, 4]), x(&[4]), x(&[4])];
+    s.case("last axis", all(), |[x, w, b]| x.layer_norm([4], Some(w), Some(b), 1e-5)).slack(4.0);
+    s.case("no parameters", [x(&[2, 4])], |[x]| x.layer_norm([4], None, None, 1e-5)).slack(4.0);
+    s.case("no bias", [x(&[2, 4]), x(&[4])], |[x, w]| x.layer_norm([4], Some(w), None, 1e-5)).slack(4.0);
+    let all = || [x(&[2, 3, 2]), x(&[3, 2]), x(&[3, 1])];
+    s.case("two axes", all(), |[x, w, b]| x.layer_norm([3, 2], Some(w), Some(b), 1e-3)).slack(4.0);
+});
+crate::samples!("rms_norm", |s| {
+    let x = |shape: &[usize]| real(shape, -2.0..2.0);
+    s.case("last axis", [x(&[2, 4]), x(&[4])], |[x, w]| x.rms_norm([4], Some(w), 1e-5)).slack(4.0);
+    s.case("no weight", [x(&[2, 4])], |[x]| x.rms_norm([4], None, 1e-5)).slack(4.0);
+});
+crate::samples!("batch_norm", |s| {
+    let x = |shape: &[usize]| real(shape, -2.0..2.0);
+    let all = || [x(&[5, 3]), x(&[3]), x(&[3])];
+    s.case("batch, channels", all(), |[x, w, b]| x.batch_norm(1, Some(w), Some(b), 1e-3)).slack(4.0);
+    let all = || [x(&[2, 3, 2, 2]), x(&[3]), x(&[3])];
+    s.case("images", all(), |[x, w, b]| x.batch_norm(1, Some(w), Some(b), 1e-3)).slack(4.0);
+    s.case("channels last", [x(&[2, 2, 3])], |[x]| x.batch_norm(-1, None, None, 1e-3)).slack(4.0);
+});
+crate::samples!("normalize", |s| {
+    let x = |shape: &[usize]| real(shape, -2.0..2.0);
+    let statistics = [x(&[2, 3, 2]), x(&[3]), real([3], 0.5..2.0)];
+    s.case("statistics", statistics, |[x, m, v]| x.normalize(1, m, v, None, None, 1e-5));
+    let all = [x(&[4, 3]), x(&[3]), real([3], 0.5..2.0), x(&[3]), x(&[3])];
+    s.case("parameters", all, |[x, m, v, w, b]| x.normalize(1, m, v, Some(w), Some(b), 1e-5));
+});
+crate::samples!("group_norm", |s| {
+    let x = |shape: &[usize]| real(shape, -2.0..2.0);
+    let all = [x(&[2, 4, 3]), x(&[4]), x(&[4])];
+    s.case("two groups", all, |[x, w, b]| x.group_norm(2, Some(w), Some(b), 1e-5)).slack(4.0);
+});
+crate::samples!("instance_norm", |s| {
+    let x = |shape: &[usize]| real(shape, -2.0..2.0);
+    let all = [x(&[2, 2, 2, 3]), x(&[2]), x(&[2])];
+    s.case("images", all, |[x, w, b]| x.instance_norm(Some(w), Some(b), 1e-5)).slack(4.0);
+});
+crate::samples!("local_response_norm", |s| {
+    let x = |shape: &[usize]| real(shape, -2.0..2.0);
+    s.case("odd", [x(&[2, 5, 2])], |[x]| x.local_response_norm(3, 0.3, 0.75, 1.5));
+    s.case("even", [x(&[2, 5])], |[x]| x.local_response_norm(2, 0.3, 0.75, 1.5));
+});
