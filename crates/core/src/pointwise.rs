@@ -2,7 +2,7 @@
 
 use crate::backend::{Arg, Call, Fold, View};
 use crate::dtype::{Compute, DType};
-use crate::expr::{Binary, Expr, IntoExpr, Kind, Outputs, Traced, Unary, VjpKey, trace};
+use crate::expr::{Binary, Expr, Inst, IntoExpr, Kind, Outputs, Traced, Unary, VjpKey, trace};
 use crate::shape::{Axes, Layout, Shape};
 use crate::tape::{Node, tracked};
 use crate::tensor::{Tensor, checked_count, same_device, same_dtype};
@@ -349,21 +349,35 @@ impl Pullback {
             }
         };
         let mut grads: SmallVec<[Option<Tensor>; 2]> = SmallVec::from_elem(None, self.targets.len());
-        let wanted = |k: &usize| needed[*k];
-        let (full, summed): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) =
-            (0..self.targets.len()).filter(wanted).partition(|&k| self.targets[k].1.shape == self.shape);
+        let shape = |k: usize| &self.targets[k].1.shape;
+        let (mut full, mut summed): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) =
+            (0..self.targets.len()).filter(|&k| needed[k]).partition(|&k| shape(k) == &self.shape);
+        // A cotangent that passes unchanged, as through a sum, is not copied.
+        full.retain(|k| {
+            let passes = self.passes(*k);
+            grads[*k] = passes.then(|| g.clone());
+            !passes
+        });
         if !full.is_empty() {
             let results = apply("gradient", &self.derivative(&full), self.args(g));
             full.iter().zip(results).for_each(|(&k, grad)| grads[k] = Some(grad));
         }
-        // Where an argument was stretched, its gradient is summed in the same pass.
-        for k in summed {
-            let target = &self.targets[k].1.shape;
+        // Where arguments were stretched alike, their gradients are computed and summed in one pass.
+        while let Some(&first) = summed.first() {
+            let target = shape(first);
+            let alike: SmallVec<[usize; 4]> = summed.iter().copied().filter(|&k| shape(k) == target).collect();
+            summed.retain(|k| shape(*k) != target);
             let reduced = stretched_axes(target, &self.shape);
-            let mut sums = reduce("gradient", &self.derivative(&[k]), self.args(g), Fold::Sum, &reduced, true);
-            grads[k] = sums.pop().map(|sum| sum.reshape(target));
+            let sums = reduce("gradient", &self.derivative(&alike), self.args(g), Fold::Sum, &reduced, true);
+            alike.iter().zip(sums).for_each(|(&k, sum)| grads[k] = Some(sum.reshape(target)));
         }
         grads
+    }
+
+    /// Whether the gradient by a target is the cotangent itself.
+    fn passes(&self, target: usize) -> bool {
+        let Traced { program, .. } = self.derivative(&[target]);
+        program.insts()[program.outputs()[0] as usize] == Inst::Arg(self.saved.len() as u16)
     }
 
     /// The derivative's program for some of the targets.
