@@ -1,12 +1,12 @@
 //! Activations as layers.
 
 use crate::layer::{Layer, Mode};
-use cotangent_core::{Param, Tensor, module, pointwise};
+use cotangent_core::{Param, Tensor, module};
 
 macro_rules! activations {
     ($($(#[doc = $doc:literal])+ $T:ident $f:ident;)*) => {$(
         $(#[doc = $doc])+
-        #[derive(Clone, Copy, Debug, Default)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
         pub struct $T;
         module!($T);
         impl Layer for $T {
@@ -20,12 +20,60 @@ macro_rules! activations {
 activations! {
     /// max(x, 0), with slope 0 at 0; see [`Tensor::relu`].
     Relu relu;
+    /// min(max(x, 0), 6); see [`Tensor::relu6`].
+    Relu6 relu6;
     /// 1/(1 + e⁻ˣ); see [`Tensor::sigmoid`].
     Sigmoid sigmoid;
+    /// ln σ(x); see [`Tensor::log_sigmoid`].
+    LogSigmoid log_sigmoid;
     /// The hyperbolic tangent; see [`Tensor::tanh`].
     Tanh tanh;
     /// ln(1 + eˣ); see [`Tensor::softplus`].
     Softplus softplus;
+    /// x/(1 + |x|); see [`Tensor::softsign`].
+    Softsign softsign;
+    /// The self-normalizing unit; see [`Tensor::selu`].
+    Selu selu;
+    /// x·Φ(x), the exact form; see [`Tensor::gelu`].
+    Gelu gelu;
+    /// The approximation of [`Gelu`] by tanh; see [`Tensor::gelu_tanh`].
+    GeluTanh gelu_tanh;
+    /// x·σ(x); see [`Tensor::silu`].
+    Silu silu;
+    /// x·tanh(softplus(x)); see [`Tensor::mish`].
+    Mish mish;
+    /// σ(x) in three straight pieces; see [`Tensor::hardsigmoid`].
+    HardSigmoid hardsigmoid;
+    /// x·hardsigmoid(x); see [`Tensor::hardswish`].
+    HardSwish hardswish;
+}
+
+macro_rules! activations_with_a_number {
+    ($($(#[doc = $doc:literal])+ $T:ident $f:ident $default:literal;)*) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $T(pub f64);
+        module!($T { ; 0 });
+        impl Default for $T {
+            fn default() -> $T {
+                $T($default)
+            }
+        }
+        impl Layer for $T {
+            #[track_caller]
+            fn forward(&self, x: &Tensor, _: &Mode) -> Tensor {
+                x.$f(self.0)
+            }
+        }
+    )*};
+}
+activations_with_a_number! {
+    /// x where x > 0, else slope·x; by default 0.01 (Keras: 0.3). See [`Tensor::leaky_relu`].
+    LeakyRelu leaky_relu 0.01;
+    /// x where x > 0, else α(eˣ − 1); by default α = 1. See [`Tensor::elu`].
+    Elu elu 1.0;
+    /// x where x > 0, else α(e^(x/α) − 1); by default α = 1. See [`Tensor::celu`].
+    Celu celu 1.0;
 }
 
 /// x where x > 0, else αx with a learned α, which starts at ¼ and is exempt from weight decay (He et al. 2015,
@@ -70,13 +118,8 @@ impl Layer for PRelu {
     /// If there is an α for each channel and axis 1 of `x` has another extent.
     #[track_caller]
     fn forward(&self, x: &Tensor, _: &Mode) -> Tensor {
-        prelu(x, &along_channels(&self.alpha, x, 1, "PRelu"))
+        x.prelu(&along_channels(&self.alpha, x, 1, "PRelu"))
     }
-}
-
-#[track_caller]
-fn prelu(x: &Tensor, alpha: &Tensor) -> Tensor {
-    pointwise(|[x, a]| x.gt(0.0).select(x, a * x)).named("prelu").call([x, alpha])
 }
 
 /// A vector of one number per channel, shaped to broadcast along `axis` of `x`; a scalar stays.

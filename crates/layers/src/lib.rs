@@ -22,7 +22,10 @@ mod loss;
 mod norm;
 mod summary;
 
-pub use activation::{PRelu, Relu, Sigmoid, Softplus, Tanh};
+pub use activation::{
+    Celu, Elu, Gelu, GeluTanh, HardSigmoid, HardSwish, LeakyRelu, LogSigmoid, Mish, PRelu, Relu, Relu6, Selu, Sigmoid,
+    Silu, Softplus, Softsign, Tanh,
+};
 pub use dense::{Dense, linear};
 pub use dropout::{Dropout, dropout};
 pub use init::{Fans, Init, Law, SELU_GAIN, TANH_GAIN};

@@ -71,6 +71,40 @@ fn dense_checks_its_input() {
 }
 
 #[test]
+fn activations_are_what_they_are_called() {
+    // Each at −1, from its formula by a pocket calculator; and the conventions at 0, by the gradient.
+    let at = |layer: &dyn Layer, x: f32| {
+        let x = Tensor::new([x], [1]).tracked();
+        let y = layer.forward(&x, &Mode::Eval);
+        (y.item(), y.backward()[&x].item())
+    };
+    let expected: [(&dyn Layer, f64, f64); 17] = [
+        (&Relu, 0.0, 0.0),
+        (&Relu6, 0.0, 0.0),
+        (&Sigmoid, 0.2689414, 0.25),
+        (&LogSigmoid, -1.3132617, 0.5),
+        (&Tanh, -0.7615942, 1.0),
+        (&Softplus, 0.3132617, 0.5),
+        (&Softsign, -0.5, 1.0),
+        (&Selu, -1.1113307, 1.7580993),
+        (&Gelu, -0.1586553, 0.5),
+        (&GeluTanh, -0.1588080, 0.5),
+        (&Silu, -0.2689414, 0.5),
+        (&Mish, -0.3034015, 0.6),
+        (&HardSigmoid, 1.0 / 3.0, 1.0 / 6.0),
+        (&HardSwish, -1.0 / 3.0, 0.5),
+        (&LeakyRelu(0.25), -0.25, 0.25),
+        (&Elu(2.0), -1.2642411, 2.0),
+        (&Celu(2.0), -0.7869387, 1.0),
+    ];
+    for (k, (layer, value, slope)) in expected.into_iter().enumerate() {
+        assert!((at(layer, -1.0).0 - value).abs() < 2e-7, "{k}: {} at −1", at(layer, -1.0).0);
+        assert!((at(layer, 0.0).1 - slope).abs() < 2e-7, "{k}: slope {} at 0", at(layer, 0.0).1);
+    }
+    assert_eq!((LeakyRelu::default(), Elu::default(), Celu::default()), (LeakyRelu(0.01), Elu(1.0), Celu(1.0)));
+}
+
+#[test]
 fn prelu_learns_its_slope() {
     let x = Tensor::new([-2.0, 0.0, 3.0, -4.0], [2, 2]).tracked();
     let layer = PRelu::channels(2).with_alpha(0.5);
