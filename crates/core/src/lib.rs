@@ -54,7 +54,7 @@ pub use half::{bf16, f16};
 pub use inventory;
 pub use module::{Buffer, LoadError, Module, Param, StateMap};
 pub use kernel::{HostOutput, HostView, Kernel};
-pub use ops::{Ellipsis, Indexing, Indices, Ix, NewAxis, Pad, step};
+pub use ops::{CrossEntropy, Reduction, Ellipsis, Indexing, Indices, Ix, NewAxis, Pad, step};
 pub use pointwise::{Operand, Pointwise, pointwise};
 pub use rng::Rng;
 pub use shape::{Axes, INFER, Layout, Shape, Strides, keep, resolve_axis};

@@ -8,6 +8,7 @@ mod einsum;
 mod gather;
 mod index;
 mod join;
+mod loss;
 mod matmul;
 mod norm;
 mod pad;
@@ -21,6 +22,7 @@ mod sort;
 mod split;
 mod view;
 
+pub use loss::{CrossEntropy, Reduction};
 pub use pad::Pad;
 pub use slicing::{Ellipsis, Indices, Ix, NewAxis, step};
 pub use split::Indexing;

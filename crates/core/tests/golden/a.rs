@@ -1,7 +1,7 @@
 //! Arithmetic, selection, reductions, sorting, scans, normalization, softmax and losses.
 
 use crate::{Outputs, Params, list, number};
-use cotangent_core::{Axes, Tensor, keep};
+use cotangent_core::{Axes, CrossEntropy, Reduction, Tensor, keep};
 
 /// `axes: null` means all of them; `keepdim` leaves extents of 1.
 fn axes(p: &Params) -> Axes {
@@ -10,9 +10,7 @@ fn axes(p: &Params) -> Axes {
 }
 
 /// Operations of the file that belong here and do not exist yet.
-pub const PENDING: &[&str] = &[
-    "cross_entropy",
-];
+pub const PENDING: &[&str] = &[];
 
 /// `axis: null` means all of them.
 fn axis(p: &Params) -> Axes {
@@ -26,7 +24,11 @@ fn pair((a, b): (Tensor, Tensor)) -> Vec<Tensor> {
 
 /// The outputs of `op`; `None` if it is not in this table.
 pub fn call(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
-    arithmetic(op, p, x).or_else(|| selection(op, p, x)).or_else(|| reduction(op, p, x)).or_else(|| order(op, p, x)).or_else(|| network(op, p, x))
+    arithmetic(op, p, x)
+        .or_else(|| selection(op, p, x))
+        .or_else(|| reduction(op, p, x))
+        .or_else(|| order(op, p, x))
+        .or_else(|| network(op, p, x))
 }
 
 fn arithmetic(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
@@ -129,6 +131,15 @@ fn network(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
         "softmin" => x[0].softmin(p.int("axis")),
         "batch_norm" if p.flag("training") => x[0].batch_norm(1, parameter(1), parameter(2), eps()),
         "batch_norm" => x[0].normalize(1, &x[3], &x[4], parameter(1), parameter(2), eps()),
+        "cross_entropy" => {
+            let reduction = match p.text("reduction") {
+                "mean" => Reduction::Mean,
+                "sum" => Reduction::Sum,
+                _ => Reduction::None,
+            };
+            let loss = CrossEntropy::new(1).label_smoothing(p.number("label_smoothing"));
+            loss.reduction(reduction).call(&x[0], &x[1])
+        }
         "layer_norm" => x[0].layer_norm(p.sizes("normalized_shape"), parameter(1), parameter(2), eps()),
         "rms_norm" => x[0].rms_norm(p.sizes("normalized_shape"), parameter(1), eps()),
         "group_norm" => x[0].group_norm(p.int("groups") as usize, parameter(1), parameter(2), eps()),
