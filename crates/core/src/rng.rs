@@ -57,7 +57,7 @@ pub(crate) fn draw(kind: Draw, ticket: &[f64], position: u64) -> f64 {
         Draw::Normal => normal_pair(words(ticket, position / 2))[(position % 2) as usize],
         Draw::Uniform53 => {
             let w = words(ticket, position / 2);
-            if position % 2 == 0 { uniform53(w[0], w[1]) } else { uniform53(w[2], w[3]) }
+            if position.is_multiple_of(2) { uniform53(w[0], w[1]) } else { uniform53(w[2], w[3]) }
         }
     }
 }

@@ -2,9 +2,6 @@
 
 use crate::device::Device;
 use crate::dtype::{DType, Element};
-use crate::expr::{Draw, draw};
-use crate::pointwise::pointwise;
-use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::tensor::{Tensor, checked_count};
 use crate::with_element;
@@ -151,39 +148,5 @@ impl Tensor {
     /// Ones with this tensor's shape, element type and device.
     pub fn ones_like(&self) -> Tensor {
         self.full_like(1.0)
-    }
-}
-
-impl Rng {
-    /// Uniform in [0, 1), single precision, on the default device.
-    #[track_caller]
-    pub fn uniform(&self, shape: impl Into<Shape>) -> Tensor {
-        self.uniform_like(&Tensor::zeros(shape))
-    }
-
-    /// Standard normal, single precision, on the default device.
-    #[track_caller]
-    pub fn normal(&self, shape: impl Into<Shape>) -> Tensor {
-        self.normal_like(&Tensor::zeros(shape))
-    }
-
-    /// Uniform in [0, 1) with the shape, element type and device of `x`: 24 random bits, 53 for `f64`.
-    #[track_caller]
-    pub fn uniform_like(&self, x: &Tensor) -> Tensor {
-        let kind = if x.dtype() == DType::F64 { Draw::Uniform53 } else { Draw::Uniform };
-        self.fill(x, kind)
-    }
-
-    /// Standard normal with the shape, element type and device of `x`.
-    #[track_caller]
-    pub fn normal_like(&self, x: &Tensor) -> Tensor {
-        self.fill(x, Draw::Normal)
-    }
-
-    #[track_caller]
-    fn fill(&self, x: &Tensor, kind: Draw) -> Tensor {
-        let ticket = self.ticket();
-        // The argument only gives the shape: 0 · x would not be 0 for infinite x, so it is selected away.
-        pointwise(move |[x]: [_; 1]| draw(kind, ticket) + 0.0 * x.is_nan()).named("random").call([&x.zeros_like()])
     }
 }

@@ -12,6 +12,7 @@ mod loss;
 mod matmul;
 mod norm;
 mod pad;
+mod random;
 mod rearrange;
 mod reduce;
 mod scan;
