@@ -256,6 +256,7 @@ fn normal_quantile(p: Expr) -> Expr {
 }
 
 /// Numerator and denominator for p within 0.425 of ½, highest power first.
+#[allow(clippy::excessive_precision)] // as published
 const MIDDLE: [[f64; 8]; 2] = [
     [
         2.5090809287301226727e3,
@@ -279,6 +280,7 @@ const MIDDLE: [[f64; 8]; 2] = [
     ],
 ];
 /// For √(−ln p) up to 5.
+#[allow(clippy::excessive_precision)] // as published
 const NEAR: [[f64; 8]; 2] = [
     [
         7.74545014278341407640e-4,
@@ -302,6 +304,7 @@ const NEAR: [[f64; 8]; 2] = [
     ],
 ];
 /// For √(−ln p) above 5.
+#[allow(clippy::excessive_precision)] // as published
 const FAR: [[f64; 8]; 2] = [
     [
         2.01033439929228813265e-7,
@@ -362,6 +365,7 @@ crate::samples!("multinomial", |s| {
 mod tests {
     use super::*;
 
+    #[allow(clippy::excessive_precision)] // as computed
     /// Values of Φ⁻¹ to 17 digits, by mpmath with 60.
     #[test]
     fn normal_quantile_is_exact() {
