@@ -259,10 +259,14 @@ impl Suite<'_> {
     }
 
     /// Gradients against finite differences; large Jacobians by projections.
-    pub(super) fn gradcheck(&mut self, case: &str, inputs: &[Tensor], orders: u8) {
-        let gradcheck = Gradcheck::new().seed(self.seed).loosened(self.sample.slack).full_up_to(400).orders(orders);
-        let found = gradcheck.check(&self.sample.f, inputs);
+    fn gradcheck(&mut self, case: &str, inputs: &[Tensor], orders: u8) {
+        let found = self.options().orders(orders).check(&self.sample.f, inputs);
         self.report.absorb(self.name, case, found);
+    }
+
+    /// How gradients of the sample are checked.
+    pub(super) fn options(&self) -> Gradcheck {
+        Gradcheck::new().seed(self.seed).loosened(self.sample.slack).full_up_to(400)
     }
 
     /// Two uses of the same leaves: contributions add.

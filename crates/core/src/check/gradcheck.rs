@@ -56,11 +56,13 @@ pub struct Gradcheck {
     /// The number of random projections, and the size of a Jacobian up to which all of it is compared.
     projections: usize,
     full: usize,
+    /// Differing elements after which projections are not examined further.
+    pub(super) enough: usize,
 }
 
 impl Default for Gradcheck {
     fn default() -> Gradcheck {
-        Gradcheck { rtol: 1e-7, atol: 1e-9, step: None, orders: 1, seed: 1, projections: 3, full: 10_000 }
+        Gradcheck { rtol: 1e-7, atol: 1e-9, step: None, orders: 1, seed: 1, projections: 3, full: 10_000, enough: 16 }
     }
 }
 
@@ -104,6 +106,11 @@ impl Gradcheck {
     /// Compares whole Jacobians up to this many elements.
     pub(super) fn full_up_to(self, full: usize) -> Gradcheck {
         Gradcheck { full, ..self }
+    }
+
+    /// Stops to examine projections at the first element that differs.
+    pub(super) fn until_first(self) -> Gradcheck {
+        Gradcheck { enough: 1, ..self }
     }
 
     /// Both tolerances multiplied.
@@ -293,14 +300,16 @@ impl Graph {
             Some((g? * v).sum(..))
         };
         let duals: Vec<Option<Tensor>> = self.pull(&u, true).into_iter().zip(&self.leaves).map(along).collect();
-        let Some(dual) = duals.into_iter().flatten().reduce(|a, b| a + b) else { return (vec![], 0.0) };
+        let zeros = vec![0.0; weights.len()];
+        let Some(dual) = duals.into_iter().flatten().reduce(|a, b| a + b) else { return (zeros, 0.0) };
         let value = dual.item();
         if !dual.is_tracked() {
-            return (vec![], value);
+            return (zeros, value);
         }
         let tangents = grads(&[(&dual, &dual.ones_like())], &u.iter().collect::<Vec<_>>(), Options::default());
         let products = |(u, t): (&Tensor, &Option<Tensor>)| -> Vec<f64> {
-            t.iter().flat_map(elements).zip(elements(u)).map(|(t, u)| t * u).collect()
+            let t = t.as_ref().map_or_else(|| vec![0.0; u.count()], elements);
+            t.into_iter().zip(elements(u)).map(|(t, u)| t * u).collect()
         };
         (u.iter().zip(&tangents).flat_map(products).collect(), value)
     }

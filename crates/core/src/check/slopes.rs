@@ -79,10 +79,8 @@ impl Slopes<'_> {
 
     /// Compares along a line; where it differs, along both halves of it.
     fn descend(&mut self, line: Line, gradient: &[f64]) {
-        /// Differing elements after which the rest of an input is left unexamined.
-        const ENOUGH: usize = 16;
         let Range { start, end } = line.range.clone();
-        if line.direction[start..end].iter().all(|&d| d == 0.0) || self.report.counts().failures >= ENOUGH {
+        if line.direction[start..end].iter().all(|&d| d == 0.0) || self.report.counts().failures >= self.options.enough {
             return;
         }
         let slope: f64 = line.range.clone().map(|i| gradient[i] * line.direction[i]).sum::<f64>() / line.unit;
