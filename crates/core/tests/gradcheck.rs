@@ -60,9 +60,8 @@ fn projections_find_the_element() {
     let data: Vec<f64> = (0..n).map(|k| (k as f64 * 0.37).sin()).collect();
     let one_hot: Vec<f64> = (0..n).map(|k| if k == 137 { 1.0 + 1e-4 } else { 1.0 }).collect();
     let (x, factors) = (doubles(&data), doubles(&one_hot));
-    let wrong = move |x: &Tensor| {
-        x.detach().exp().record("wrong").wrt_output(x, [&factors], |g, y, [f]| g * y * f).done()
-    };
+    let wrong =
+        move |x: &Tensor| x.detach().exp().record("wrong").wrt_output(x, [&factors], |g, y, [f]| g * y * f).done();
     let report = gradcheck(|[x]| wrong(x), [&x]);
     assert!(matches!(failure(&report), Verdict::Gradient { index, output: None, .. } if index == &[137]), "{report}");
     assert!(report.failures().all(|f| matches!(&f.verdict, Verdict::Gradient { index, .. } if index == &[137])));
@@ -126,7 +125,9 @@ fn kinks_in_large_inputs_are_found() {
     let report = Gradcheck::new().fast(1).orders(2).run(|[x]| x.relu(), [&doubles(&data)]);
     report.assert_ok();
     let at: Vec<_> = report.kinks().map(|found| &found.verdict).collect();
-    assert!(matches!(at[..], [Verdict::Kink { index: a, .. }, Verdict::Kink { index: b, .. }] if a == &[11] && b == &[250]));
+    assert!(
+        matches!(at[..], [Verdict::Kink { index: a, .. }, Verdict::Kink { index: b, .. }] if a == &[11] && b == &[250])
+    );
 }
 
 #[test]
@@ -172,7 +173,8 @@ fn a_second_run_must_give_the_same_bits() {
 #[test]
 fn a_gradient_must_be_linear_in_the_cotangent() {
     // Right for the cotangents ±1 and 0, as of a loss that only adds.
-    let clipped = |x: &Tensor| x.exp().detach().record("clipped").wrt_output(x, [], |g, y, []| g.square() * g * y).done();
+    let clipped =
+        |x: &Tensor| x.exp().detach().record("clipped").wrt_output(x, [], |g, y, []| g.square() * g * y).done();
     let report = gradcheck(|[x]| clipped(x), [&doubles(&[0.2, 0.4])]);
     assert!(report.to_string().contains("not linear"), "{report}");
 }

@@ -24,7 +24,8 @@ use std::collections::BTreeSet;
 pub fn unregistered(source: &str) -> Vec<String> {
     let registered: BTreeSet<&str> = operations().into_iter().map(|(name, _)| name).collect();
     let code = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let names: BTreeSet<&str> = methods(&code).chain(literals(&code, ".record(")).chain(literals(&code, ".named(")).collect();
+    let names: BTreeSet<&str> =
+        methods(&code).chain(literals(&code, ".record(")).chain(literals(&code, ".named(")).collect();
     names.into_iter().filter(|name| !registered.contains(name)).map(String::from).collect()
 }
 

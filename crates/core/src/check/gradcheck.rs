@@ -135,9 +135,7 @@ impl Gradcheck {
 
     /// Runs the check.
     #[track_caller]
-    pub fn run<const N: usize, R: SampleOutput>(
-        &self, f: impl Fn([&Tensor; N]) -> R, inputs: [&Tensor; N],
-    ) -> Report {
+    pub fn run<const N: usize, R: SampleOutput>(&self, f: impl Fn([&Tensor; N]) -> R, inputs: [&Tensor; N]) -> Report {
         let f = |x: &[Tensor]| f(std::array::from_fn(|k| &x[k])).tensors();
         let inputs: Vec<Tensor> = inputs.iter().map(|x| double(x)).collect();
         self.check(&f, &inputs)
@@ -173,7 +171,12 @@ impl Gradcheck {
     /// Checks first derivatives of `f`, which is itself a derivative of order `order` − 1. Returns the inputs'
     /// elements at which it has a kink; those in `skip` are left out.
     fn check_order(
-        &self, order: u8, f: &Function, inputs: &[Tensor], skip: &HashSet<(usize, usize)>, report: &mut Report,
+        &self,
+        order: u8,
+        f: &Function,
+        inputs: &[Tensor],
+        skip: &HashSet<(usize, usize)>,
+        report: &mut Report,
     ) -> HashSet<(usize, usize)> {
         let mut stream = Stream::new(self.seed, "gradcheck");
         let graph = Graph::new(f, inputs);
@@ -230,7 +233,12 @@ fn form(graph: &Graph, weights: &[f64], report: &mut Report) {
         report.require(same, || {
             format!(
                 "the gradient by input {k} is {} of shape {} on {}, the input {} of shape {} on {}",
-                g.dtype(), g.shape(), g.device(), x.dtype(), x.shape(), x.device()
+                g.dtype(),
+                g.shape(),
+                g.device(),
+                x.dtype(),
+                x.shape(),
+                x.device()
             )
         });
         report.require(elements(&zero).iter().all(|&g| g == 0.0), || {

@@ -41,8 +41,15 @@ pub enum Fault {
 impl Fault {
     /// Every fault.
     pub const ALL: [Fault; 9] = [
-        Fault::Negated, Fault::Doubled, Fault::Halved, Fault::Lost, Fault::Dropped, Fault::Shifted, Fault::Transposed,
-        Fault::Stale, Fault::Frozen,
+        Fault::Negated,
+        Fault::Doubled,
+        Fault::Halved,
+        Fault::Lost,
+        Fault::Dropped,
+        Fault::Shifted,
+        Fault::Transposed,
+        Fault::Stale,
+        Fault::Frozen,
     ];
 
     fn apply(self, found: Contribution) -> Option<Tensor> {
@@ -141,8 +148,12 @@ impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let survivors = self.survivors().count();
         write!(
-            f, "{} of {} mutants killed ({:.2} %), {} more change nothing", self.killed(), self.killed() + survivors,
-            100.0 * self.share(), self.equivalent()
+            f,
+            "{} of {} mutants killed ({:.2} %), {} more change nothing",
+            self.killed(),
+            self.killed() + survivors,
+            100.0 * self.share(),
+            self.equivalent()
         )?;
         for Mutant { operation, step, input, fault, .. } in self.survivors() {
             write!(f, "\n  survived: {operation}, gradient of `{step}` by its input {input}: {fault:?}")?;
@@ -246,7 +257,14 @@ impl<'a> Subject<'a> {
     fn new(device: &'a Device, seed: u64, operation: &'static str, sample: &'a Sample) -> Subject<'a> {
         let shapes = sample.inputs.iter().map(|input| input.shape.clone()).collect();
         let mut subject = Subject {
-            device, seed, operation, sample, shapes, inputs: vec![], steps: BTreeMap::new(), truth: [vec![], vec![]],
+            device,
+            seed,
+            operation,
+            sample,
+            shapes,
+            inputs: vec![],
+            steps: BTreeMap::new(),
+            truth: [vec![], vec![]],
         };
         let mut report = Report::new("", seed, String::new());
         let suite = subject.suite(&mut report);

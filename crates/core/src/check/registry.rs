@@ -127,7 +127,7 @@ pub struct Sample {
     pub inputs: Vec<Input>,
     /// The call.
     pub f: Box<SampleFn>,
-    /// Whether it also is run on integers (each real input rounded).
+    /// Whether it also is run on integers (each real input cut).
     pub integers: bool,
     /// Orders of gradients to check: 2 unless an operation says why not.
     pub orders: u8,
@@ -156,13 +156,13 @@ impl Sample {
         self
     }
 
-    /// Also run on inputs that all have one other shape: `[]`, `[1]`, `[0]`, `[0, 3]`, `[2, 1, 2]`.
+    /// Also run on inputs that all have one other shape, which the outputs must have, too: `[]`, `[1]`, `[0]`, `[0, 3]`, `[2, 1, 2]`.
     pub fn any_shape(&mut self) -> &mut Sample {
         self.any_shape = true;
         self
     }
 
-    /// Also run on `I64`.
+    /// Also run on `I64` and `I32`, with the inputs cut to integers; the results must be those in `F64`, cut.
     pub fn with_integers(&mut self) -> &mut Sample {
         self.integers = true;
         self
@@ -188,7 +188,10 @@ pub struct Samples(Vec<Sample>);
 impl Samples {
     /// Adds a sample; `f` gets tensors made of `inputs`.
     pub fn case<const N: usize, R: SampleOutput>(
-        &mut self, label: &str, inputs: [Input; N], f: impl Fn([&Tensor; N]) -> R + Send + Sync + 'static,
+        &mut self,
+        label: &str,
+        inputs: [Input; N],
+        f: impl Fn([&Tensor; N]) -> R + Send + Sync + 'static,
     ) -> &mut Sample {
         let f = move |x: &[Tensor]| f(std::array::from_fn(|k| &x[k])).tensors();
         let sample = Sample {

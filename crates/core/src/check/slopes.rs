@@ -73,14 +73,22 @@ impl Slopes<'_> {
         for (i, d) in direction.iter_mut().enumerate() {
             *d *= if self.skip.contains(&(k, i)) { 0.0 } else { self.options.scale(base[i]) };
         }
-        let line = Line { input: k, base: &base, direction: &direction, range: 0..base.len(), weights: Some(&weights), unit: 1.0 };
+        let line = Line {
+            input: k,
+            base: &base,
+            direction: &direction,
+            range: 0..base.len(),
+            weights: Some(&weights),
+            unit: 1.0,
+        };
         self.descend(line, &gradient);
     }
 
     /// Compares along a line; where it differs, along both halves of it.
     fn descend(&mut self, line: Line, gradient: &[f64]) {
         let Range { start, end } = line.range.clone();
-        if line.direction[start..end].iter().all(|&d| d == 0.0) || self.report.counts().failures >= self.options.enough {
+        if line.direction[start..end].iter().all(|&d| d == 0.0) || self.report.counts().failures >= self.options.enough
+        {
             return;
         }
         let slope: f64 = line.range.clone().map(|i| gradient[i] * line.direction[i]).sum::<f64>() / line.unit;
@@ -107,7 +115,13 @@ impl Slopes<'_> {
                 Verdict::Kink { input: k, index, left, right, analytic }
             }
             Judgement::Differs(numeric) => Verdict::Gradient {
-                order: self.order, input: k, index, output: output.cloned(), analytic, numeric, against: "finite differences",
+                order: self.order,
+                input: k,
+                index,
+                output: output.cloned(),
+                analytic,
+                numeric,
+                against: "finite differences",
             },
         };
         self.report.found("gradcheck", "", verdict);

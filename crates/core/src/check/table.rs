@@ -12,9 +12,8 @@ pub(super) fn primitives() -> Vec<(&'static str, Samples)> {
 }
 
 /// Numbers at which formulas break.
-const SPECIAL: [f64; 14] = [
-    0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 88.0, -88.0, 1e4, -1e4, f64::INFINITY, f64::NEG_INFINITY, f64::NAN,
-];
+const SPECIAL: [f64; 14] =
+    [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 88.0, -88.0, 1e4, -1e4, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
 
 fn unary_samples(u: Unary) -> Samples {
     let mut s = Samples::default();
@@ -23,7 +22,8 @@ fn unary_samples(u: Unary) -> Samples {
     let orders = if row.truth { 0 } else { 2 };
     let integers = u.int().is_some();
     s.case("matrix", [x(&[2, 3])], move |[x]| x.unary(u)).orders(orders).any_shape().integers = integers;
-    s.case("in a formula", [x(&[5])], move |[x]| pointwise(move |[x]| x.unary(u) * 2.0 + x).call([x])).integers = integers;
+    s.case("in a formula", [x(&[5])], move |[x]| pointwise(move |[x]| x.unary(u) * 2.0 + x).call([x])).integers =
+        integers;
     s.case("special values", [given([14], &SPECIAL)], move |[x]| x.unary(u)).orders(0).own_precision();
     if matches!(u, Unary::Not) {
         s.case("truth values", [truth([6])], move |[x]| x.unary(u)).orders(0);
@@ -39,7 +39,8 @@ fn binary_samples(b: Binary) -> Samples {
     let b_of = |shape: &[usize]| real(shape, db.clone());
     let orders = if row.truth { 0 } else { 2 };
     let integers = b.int().is_some();
-    s.case("matrices", [a(&[2, 3]), b_of(&[2, 3])], move |[x, y]| x.binary(b, y)).orders(orders).any_shape().integers = integers;
+    s.case("matrices", [a(&[2, 3]), b_of(&[2, 3])], move |[x, y]| x.binary(b, y)).orders(orders).any_shape().integers =
+        integers;
     s.case("broadcast on the right", [a(&[2, 3]), b_of(&[3])], move |[x, y]| x.binary(b, y)).orders(orders);
     s.case("broadcast on both sides", [a(&[2, 1]), b_of(&[1, 3])], move |[x, y]| x.binary(b, y)).orders(orders);
     s.case("in a formula", [a(&[4]), b_of(&[4])], move |[x, y]| {
@@ -48,7 +49,8 @@ fn binary_samples(b: Binary) -> Samples {
     .integers = integers;
     let (na, nb) = (inner(da), inner(db));
     s.case("number on the right", [a(&[4])], move |[x]| x.binary(b, nb)).orders(orders);
-    s.case("number on the left", [b_of(&[4])], move |[y]| with_number(Primitive::Left(b), na, Cow::Borrowed(y))).orders(orders);
+    s.case("number on the left", [b_of(&[4])], move |[y]| with_number(Primitive::Left(b), na, Cow::Borrowed(y)))
+        .orders(orders);
     let pairs = |pick: fn(usize) -> usize| (0..14 * 14).map(|k| SPECIAL[pick(k)]).collect::<Vec<f64>>();
     let (left, right) = (pairs(|k| k / 14), pairs(|k| k % 14));
     let special = [given([14 * 14], &left), given([14 * 14], &right)];
