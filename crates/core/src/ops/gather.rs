@@ -23,11 +23,17 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
-        let at = resolve_axis("gather", axis, self.shape());
-        let places = index.as_index("gather", self);
-        match self.fitted("gather", at, &places).along("gather", at, &places) {
+        self.gather_for("gather", axis, index)
+    }
+
+    /// [`gather`](Tensor::gather) as a part of the operation `op`.
+    #[track_caller]
+    pub(crate) fn gather_for(&self, op: &'static str, axis: isize, index: &Tensor) -> Tensor {
+        let at = resolve_axis(op, axis, self.shape());
+        let places = index.as_index(op, self);
+        match self.fitted(op, at, &places).along(op, at, &places) {
             Ok(out) => out,
-            Err(_) => out_of_range("gather", index, self.shape(), at, false),
+            Err(_) => out_of_range(op, index, self.shape(), at, false),
         }
     }
 

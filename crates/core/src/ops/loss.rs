@@ -50,8 +50,7 @@ impl Tensor {
                 target.shape()
             );
         }
-        let target = if half(target) { target.to(DType::F32) } else { target.clone() };
-        self.wide(|x| reduction.apply(formula.named(op), [x, &target]))
+        reduction.apply(formula.named(op), [&self.widened(), &target.widened()]).to(self.dtype())
     }
 
     /// Squared error, (x − t)².
@@ -107,7 +106,6 @@ impl Tensor {
         // Weighted by element first, so that the weight may broadcast.
         let formula = pointwise(|[z, t, w]| bce_terms(z, t, w)).named("bce_with_logits");
         self.check_float("bce_with_logits");
-        let [t, w] = [target, weight].map(|x| if half(x) { x.to(DType::F32) } else { x.clone() });
         if self.shape() != target.shape() || self.shape().broadcast(weight.shape()).as_ref() != Some(self.shape()) {
             panic!(
                 "bce_with_logits: logits of shape {}, a target of {} and a weight of {}; the first two must be equal, and the \
@@ -117,7 +115,7 @@ impl Tensor {
                 weight.shape()
             );
         }
-        self.wide(|z| reduction.apply(formula, [z, &t, &w]))
+        reduction.apply(formula, [&self.widened(), &target.widened(), &weight.widened()]).to(self.dtype())
     }
 
     /// Binary cross-entropy −t·ln p − (1 − t)·ln(1 − p) from probabilities p, with logarithms of at least −100. Prefer
@@ -168,10 +166,6 @@ fn huber(d: Expr, delta: f64) -> Expr {
 /// w·t·softplus(−z) + (1 − t)·softplus(z): exact also where one of them is tiny.
 fn bce_terms(z: Expr, t: Expr, w: Expr) -> Expr {
     w * t * (-z).softplus() + (1.0 - t) * z.softplus()
-}
-
-fn half(x: &Tensor) -> bool {
-    matches!(x.dtype(), DType::F16 | DType::BF16)
 }
 
 /// Cross-entropy −Σ q·ln softmax(logits) over the classes, with options; the target is either the number of the class
@@ -241,10 +235,7 @@ impl CrossEntropy {
             return self.of_probabilities(logits, target);
         }
         let labels = Labels::new("cross_entropy", self, logits, target);
-        logits.wide(|x| {
-            let losses = self.of_labels(x, &labels);
-            self.reduced(&losses, &labels)
-        })
+        self.reduced(&self.of_labels(&logits.widened(), &labels), &labels).to(logits.dtype())
     }
 
     /// The loss of logarithms of probabilities, for labels.
@@ -256,11 +247,11 @@ impl CrossEntropy {
         log_probabilities.check_float("nll_loss");
         assert!(self.smoothing == 0.0, "nll_loss: has no label smoothing; use cross_entropy");
         let labels = Labels::new("nll_loss", self, log_probabilities, labels);
-        log_probabilities.wide(|x| {
-            let chosen = x.gather(labels.axis as isize, &labels.index);
-            let term = |[x, w]: [Expr; 2]| w.eq(0.0).select(0.0, -(w * x));
-            self.reduced(&pointwise(term).named("nll_loss").call([&chosen, &labels.weight]), &labels)
-        })
+        let x = log_probabilities.widened();
+        let chosen = x.gather_for("nll_loss", labels.axis as isize, &labels.index);
+        let term = |[x, w]: [Expr; 2]| w.eq(0.0).select(0.0, -(w * x));
+        let losses = pointwise(term).named("nll_loss").call([&chosen, &labels.weight]);
+        self.reduced(&losses, &labels).to(log_probabilities.dtype())
     }
 
     /// Losses of the samples, with the axis of classes kept. The gradient by the logits x is
@@ -271,7 +262,7 @@ impl CrossEntropy {
         // On the tape only for the derivatives of the gradient.
         let total = x.logsumexp(keep(axis));
         let certain = 1.0 - self.smoothing;
-        let chosen = plain.gather(axis, &labels.index);
+        let chosen = plain.gather_for("cross_entropy", axis, &labels.index);
         let own = move |[x, z, w]: [Expr; 3]| w.eq(0.0).select(0.0, certain * w * (z - x));
         let mut losses = pointwise(own).call([&chosen, &total.detach(), &labels.weight]);
         let uniform = self.uniform(x, labels.axis);
@@ -330,24 +321,23 @@ impl CrossEntropy {
         }
         assert!(self.ignored.is_none(), "cross_entropy: ignore_index is a label, but the target holds probabilities");
         let axis = resolve_axis("cross_entropy", self.axis, logits.shape());
-        let target = if half(target) { target.to(DType::F32) } else { target.clone() };
+        let (x, target) = (&logits.widened(), &target.widened());
         let (smoothing, share) = (self.smoothing, self.smoothing / logits.shape()[axis] as f64);
-        logits.wide(|x| {
-            let weight = class_weights(self.weights.as_ref(), x, axis);
-            let total = x.logsumexp(keep(axis as isize));
-            let term = move |[x, z, q, w]: [Expr; 4]| {
-                let q = q * (1.0 - smoothing) + share;
-                q.eq(0.0).select(0.0, w * q * (z - x))
-            };
-            let term = pointwise(term).named("cross_entropy");
-            let losses = term.fold(Fold::Sum, axis as isize, [x, &total, &target, &weight]);
-            match self.reduction {
-                Reduction::None => losses,
-                Reduction::Sum => losses.sum(..),
-                Reduction::Mean => losses.mean(..),
-                Reduction::BatchMean => losses.sum(..) / x.shape()[0] as f64,
-            }
-        })
+        let weight = class_weights(self.weights.as_ref(), x, axis);
+        let total = x.logsumexp(keep(axis as isize));
+        let term = move |[x, z, q, w]: [Expr; 4]| {
+            let q = q * (1.0 - smoothing) + share;
+            q.eq(0.0).select(0.0, w * q * (z - x))
+        };
+        let term = pointwise(term).named("cross_entropy");
+        let losses = term.fold(Fold::Sum, axis as isize, [x, &total, target, &weight]);
+        let loss = match self.reduction {
+            Reduction::None => losses,
+            Reduction::Sum => losses.sum(..),
+            Reduction::Mean => losses.mean(..),
+            Reduction::BatchMean => losses.sum(..) / x.shape()[0] as f64,
+        };
+        loss.to(logits.dtype())
     }
 }
 
@@ -364,7 +354,7 @@ struct Labels {
 
 impl Labels {
     #[track_caller]
-    fn new(op: &str, options: &CrossEntropy, x: &Tensor, labels: &Tensor) -> Labels {
+    fn new(op: &'static str, options: &CrossEntropy, x: &Tensor, labels: &Tensor) -> Labels {
         let axis = resolve_axis(op, options.axis, x.shape());
         let mut one = x.shape().clone();
         one[axis] = 1;
@@ -381,12 +371,12 @@ impl Labels {
         let ignored = options.ignored.unwrap_or(i64::MIN) as f64;
         let valid = pointwise(move |[t]| t.ne(ignored)).call([&labels]);
         let index = pointwise(|[t, v]| v.select(t, 0.0)).call([&labels, &valid]);
-        let dtype = if half(x) { DType::F32 } else { x.dtype() };
+        let dtype = if matches!(x.dtype(), DType::F16 | DType::BF16) { DType::F32 } else { x.dtype() };
         let weight = match &options.weights {
             None => valid.to(dtype),
             Some(_) => {
                 let all = class_weights(options.weights.as_ref(), &x.device().full(x.shape(), 0.0, dtype), axis);
-                let own = all.expand(x.shape()).gather(axis as isize, &index);
+                let own = all.expand(x.shape()).gather_for(op, axis as isize, &index);
                 pointwise(|[w, v]| v.select(w, 0.0)).call([&own, &valid])
             }
         };

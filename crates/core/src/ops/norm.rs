@@ -5,7 +5,6 @@
 
 use crate::backend::Fold;
 use crate::check::real;
-use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::pointwise::{pointwise, stretched_axes};
 use crate::shape::{Axes, Shape, keep, resolve_axis};
@@ -60,8 +59,9 @@ impl Tensor {
         if self.count() == self.shape()[at] {
             panic!("batch_norm: shape {} has one element for each channel; its variance is 0", self.shape());
         }
-        let [weight, bias] = [weight, bias].map(|p| p.map(|p| channels("batch_norm", self, at, p)));
-        self.standardize("batch_norm", &axes, true, weight.as_ref(), bias.as_ref(), eps)
+        let x = &self.widened();
+        let (weight, bias) = (channels("batch_norm", x, at, weight, 1.0), channels("batch_norm", x, at, bias, 0.0));
+        x.standardize("batch_norm", &axes, true, Some(&weight), Some(&bias), eps).to(self.dtype())
     }
 
     /// (x − mean)/√(var + ε)·weight + bias with given statistics, vectors along `axis` as weight and bias are: batch
@@ -78,12 +78,13 @@ impl Tensor {
     ) -> Tensor {
         self.check_float("normalize");
         let at = resolve_axis("normalize", axis, self.shape());
-        let [mean, var] = [mean, var].map(|s| widened(&channels("normalize", self, at, s)));
-        let [weight, bias] = [weight, bias].map(|p| p.map(|p| widened(&channels("normalize", self, at, p))));
-        let x = widened(self);
-        let (weight, bias) = (weight.unwrap_or_else(|| number(&x, 1.0)), bias.unwrap_or_else(|| number(&x, 0.0)));
+        let x = &self.widened();
+        let mean = &channels("normalize", x, at, Some(mean), 0.0);
+        let var = &channels("normalize", x, at, Some(var), 1.0);
+        let weight = &channels("normalize", x, at, weight, 1.0);
+        let bias = &channels("normalize", x, at, bias, 0.0);
         let formula = move |[x, m, v, w, b]: [Expr; 5]| (x - m) * ((v + eps).rsqrt() * w) + b;
-        pointwise(formula).named("normalize").call([&x, &mean, &var, &weight, &bias]).to(self.dtype())
+        pointwise(formula).named("normalize").call([x, mean, var, weight, bias]).to(self.dtype())
     }
 
     /// Group normalization (Wu and He 2018): the channels (axis 1) of each element of the batch (axis 0) in `groups`
@@ -98,10 +99,13 @@ impl Tensor {
             panic!("group_norm: axis 1 of shape {shape} does not divide into {groups} groups");
         }
         let inner: usize = shape[2..].iter().product();
-        let grouped = self.reshape([shape[0], groups, shape[1] / groups, inner]);
-        let vector = |p: Option<&Tensor>| p.map(|p| p.reshape([groups, shape[1] / groups, 1]));
-        let (weight, bias) = (vector(weight), vector(bias));
-        grouped.standardize("group_norm", &[2, 3], true, weight.as_ref(), bias.as_ref(), eps).reshape(shape)
+        let x = &self.widened();
+        let laid = |p: Tensor| if p.rank() == 0 { p } else { p.reshape([groups, shape[1] / groups, 1]) };
+        let weight = laid(channels("group_norm", x, 1, weight, 1.0));
+        let bias = laid(channels("group_norm", x, 1, bias, 0.0));
+        let grouped = x.reshape([shape[0], groups, shape[1] / groups, inner]);
+        let y = grouped.standardize("group_norm", &[2, 3], true, Some(&weight), Some(&bias), eps);
+        y.reshape(shape).to(self.dtype())
     }
 
     /// Instance normalization (Ulyanov et al. 2016): each channel (axis 1) of each element of the batch (axis 0)
@@ -125,16 +129,15 @@ impl Tensor {
         if self.rank() < 2 || size == 0 {
             panic!("local_response_norm: {size} channels around each of axis 1 of shape {}", self.shape());
         }
-        self.wide(|x| {
-            let channels = x.shape()[1];
-            let mut padded = x.shape().clone();
-            padded[1] += size - 1;
-            let squares = x.device().full(padded, 0.0, x.dtype()).slice_assign(1, size / 2, &x.square());
-            let windows = (0..size).map(|start| squares.narrow(1, start, channels));
-            let sum = windows.reduce(|a, b| a + b).expect("size is not 0");
-            let formula = move |[x, s]: [Expr; 2]| x * (s * (alpha / size as f64) + k).pow(-beta);
-            pointwise(formula).named("local_response_norm").call([x, &sum])
-        })
+        let x = &self.widened();
+        let channels = x.shape()[1];
+        let mut padded = x.shape().clone();
+        padded[1] += size - 1;
+        let squares = x.device().full(padded, 0.0, x.dtype()).slice_assign(1, size / 2, &x.square());
+        let windows = (0..size).map(|start| squares.narrow(1, start, channels));
+        let sum = windows.reduce(|a, b| a + b).expect("size is not 0");
+        let formula = move |[x, s]: [Expr; 2]| x * (s * (alpha / size as f64) + k).pow(-beta);
+        pointwise(formula).named("local_response_norm").call([x, &sum]).to(self.dtype())
     }
 
     /// (x − μ)/√(σ² + ε)·weight + bias, with the statistics over `axes`; without `centered`, μ is 0 and σ² the mean square.
@@ -149,9 +152,9 @@ impl Tensor {
         eps: f64,
     ) -> Tensor {
         self.check_float(op);
-        let x = &widened(self);
-        let weight = &weight.map_or_else(|| number(x, 1.0), widened);
-        let bias = &bias.map_or_else(|| number(x, 0.0), widened);
+        let x = &self.widened();
+        let weight = &weight.map_or_else(|| number(x, 1.0), Tensor::widened);
+        let bias = &bias.map_or_else(|| number(x, 0.0), Tensor::widened);
         for parameter in [weight, bias] {
             if x.shape().broadcast(parameter.shape()).as_ref() != Some(x.shape()) {
                 panic!("{op}: a parameter of shape {} does not broadcast to shape {}", parameter.shape(), x.shape());
@@ -251,11 +254,6 @@ fn number(x: &Tensor, value: f64) -> Tensor {
     x.device().full((), value, x.dtype())
 }
 
-/// In `F32` if it is half precision.
-fn widened(x: &Tensor) -> Tensor {
-    if matches!(x.dtype(), DType::F16 | DType::BF16) { x.to(DType::F32) } else { x.clone() }
-}
-
 /// The last axes, which must have the given extents.
 #[track_caller]
 fn trailing(op: &str, x: &Tensor, normalized: Shape) -> Vec<isize> {
@@ -265,16 +263,17 @@ fn trailing(op: &str, x: &Tensor, normalized: Shape) -> Vec<isize> {
     (1..=normalized.len() as isize).map(|back| -back).collect()
 }
 
-/// A vector laid along an axis of x.
+/// A vector laid along an axis of x, in `F32` for half precision; a number if there is none.
 #[track_caller]
-fn channels(op: &str, x: &Tensor, axis: usize, vector: &Tensor) -> Tensor {
+fn channels(op: &str, x: &Tensor, axis: usize, vector: Option<&Tensor>, default: f64) -> Tensor {
+    let Some(vector) = vector else { return number(x, default) };
     let n = x.shape()[axis];
     if vector.shape()[..] != [n] {
         panic!("{op}: {} is not a vector of the {n} channels on axis {axis} of shape {}", vector.shape(), x.shape());
     }
     let mut shape = Shape::from_iter(std::iter::repeat_n(1, x.rank() - axis));
     shape[0] = n;
-    vector.reshape(shape)
+    vector.reshape(shape).widened()
 }
 
 crate::samples!("layer_norm", |s| {

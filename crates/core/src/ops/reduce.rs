@@ -76,7 +76,7 @@ impl Tensor {
     #[track_caller]
     pub fn mean(&self, axes: impl Into<Axes>) -> Tensor {
         let (axes, count) = self.counted("mean", axes.into());
-        self.wide(|x| x.fold("mean", Fold::Sum, axes) / count)
+        (self.widened().fold("mean", Fold::Sum, axes) / count).to(self.dtype())
     }
 
     /// Variance over `axes`: Σ(x − mean)²/(n − correction). `correction` is 1 for the unbiased estimate, 0 for the
@@ -85,18 +85,17 @@ impl Tensor {
     #[track_caller]
     pub fn var(&self, axes: impl Into<Axes>, correction: f64) -> Tensor {
         let (axes, count) = self.counted("var", axes.into());
-        self.wide(|x| {
-            let mean = x.mean(keep(axes.clone()));
-            let squares = pointwise(|[x, m]| (x - m).square()).named("var").fold(Fold::Sum, axes, [x, &mean]);
-            squares / (count - correction).max(0.0)
-        })
+        let x = &self.widened();
+        let mean = x.mean(keep(axes.clone()));
+        let squares = pointwise(|[x, m]| (x - m).square()).named("var").fold(Fold::Sum, axes, [x, &mean]);
+        (squares / (count - correction).max(0.0)).to(self.dtype())
     }
 
     /// Standard deviation: the root of [`var`](Tensor::var). The gradient is 0 where the deviation is 0.
     #[track_caller]
     pub fn std(&self, axes: impl Into<Axes>, correction: f64) -> Tensor {
         let (axes, _) = self.counted("std", axes.into());
-        self.wide(|x| root(&x.var(axes, correction), "std"))
+        root(&self.widened().var(axes, correction), "std").to(self.dtype())
     }
 
     /// The p-norm over `axes`, (Σ|x|ᵖ)^(1/p): 2 is the Euclidean length, 1 the sum of absolute values, 0 the number of
@@ -109,25 +108,25 @@ impl Tensor {
     #[track_caller]
     pub fn norm(&self, p: f64, axes: impl Into<Axes>) -> Tensor {
         let (axes, _) = self.counted("norm", axes.into());
-        self.wide(|x| {
-            if p == f64::INFINITY {
-                pointwise(|[x]| x.abs()).named("norm").fold(Fold::Max, axes, [x])
-            } else if p == f64::NEG_INFINITY {
-                pointwise(|[x]| x.abs()).named("norm").fold(Fold::Min, axes, [x])
-            } else if p == 0.0 {
-                pointwise(|[x]| x.ne(0.0).select(1.0, 0.0)).named("norm").fold(Fold::Sum, axes, [x])
-            } else if p == 1.0 {
-                pointwise(|[x]| x.abs()).named("norm").fold(Fold::Sum, axes, [x])
-            } else if p == 2.0 {
-                root(&pointwise(|[x]| x.square()).named("norm").fold(Fold::Sum, axes, [x]), "norm")
-            } else {
-                // The power of 0 is known, but not its derivatives for every p.
-                let zero = if p > 0.0 { 0.0 } else { f64::INFINITY };
-                let power = move |[x]: [Expr; 1]| x.eq(0.0).select(zero, x.abs().pow(p));
-                let sum = pointwise(power).named("norm").fold(Fold::Sum, axes, [x]);
-                pointwise(move |[s]| s.eq(0.0).select(0.0, s.pow(1.0 / p))).named("norm").call([&sum])
-            }
-        })
+        let x = &self.widened();
+        let norm = if p == f64::INFINITY {
+            pointwise(|[x]| x.abs()).named("norm").fold(Fold::Max, axes, [x])
+        } else if p == f64::NEG_INFINITY {
+            pointwise(|[x]| x.abs()).named("norm").fold(Fold::Min, axes, [x])
+        } else if p == 0.0 {
+            pointwise(|[x]| x.ne(0.0).select(1.0, 0.0)).named("norm").fold(Fold::Sum, axes, [x])
+        } else if p == 1.0 {
+            pointwise(|[x]| x.abs()).named("norm").fold(Fold::Sum, axes, [x])
+        } else if p == 2.0 {
+            root(&pointwise(|[x]| x.square()).named("norm").fold(Fold::Sum, axes, [x]), "norm")
+        } else {
+            // The power of 0 is known, but not its derivatives for every p.
+            let zero = if p > 0.0 { 0.0 } else { f64::INFINITY };
+            let power = move |[x]: [Expr; 1]| x.eq(0.0).select(zero, x.abs().pow(p));
+            let sum = pointwise(power).named("norm").fold(Fold::Sum, axes, [x]);
+            pointwise(move |[s]| s.eq(0.0).select(0.0, s.pow(1.0 / p))).named("norm").call([&sum])
+        };
+        norm.to(self.dtype())
     }
 
     /// Sum over `axes` of the elements that are numbers; NaN counts as 0 and gets no gradient.
@@ -140,11 +139,10 @@ impl Tensor {
     #[track_caller]
     pub fn nanmean(&self, axes: impl Into<Axes>) -> Tensor {
         let (axes, _) = self.counted("nanmean", axes.into());
-        self.wide(|x| {
-            let known = |[x]: [Expr; 1]| [x.is_nan().select(0.0, x), x.is_nan().select(0.0, 1.0)];
-            let [sum, count] = pointwise(known).named("nanmean").fold(Fold::Sum, axes, [x]);
-            sum / count.detach()
-        })
+        let x = &self.widened();
+        let known = |[x]: [Expr; 1]| [x.is_nan().select(0.0, x), x.is_nan().select(0.0, 1.0)];
+        let [sum, count] = pointwise(known).named("nanmean").fold(Fold::Sum, axes, [x]);
+        (sum / count.detach()).to(self.dtype())
     }
 
     /// Position (`I64`) of the first largest element over `axes`, row-major over them; the first NaN wins.
@@ -212,13 +210,10 @@ impl Tensor {
         }
     }
 
-    /// `f` of this tensor with half precision widened to `F32`: intermediate sums would overflow or lose digits in it.
+    /// Half precision as `F32`, in which it is computed with: sums on the way would overflow or lose digits in it.
     #[track_caller]
-    pub(crate) fn wide(&self, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
-        match self.dtype() {
-            DType::F16 | DType::BF16 => f(&self.to(DType::F32)).to(self.dtype()),
-            _ => f(self),
-        }
+    pub(crate) fn widened(&self) -> Tensor {
+        if matches!(self.dtype(), DType::F16 | DType::BF16) { self.to(DType::F32) } else { self.clone() }
     }
 
     /// This tensor with the reduced axes as one last axis, for operations that work along an axis.

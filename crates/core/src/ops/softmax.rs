@@ -20,7 +20,7 @@ impl Tensor {
     #[track_caller]
     pub fn logsumexp(&self, axes: impl Into<Axes>) -> Tensor {
         let (axes, _) = self.counted("logsumexp", axes.into());
-        self.wide(|x| x.log_sum_exp(axes))
+        self.widened().log_sum_exp(axes).to(self.dtype())
     }
 
     #[track_caller]
@@ -77,20 +77,20 @@ impl Tensor {
     fn soft(&self, op: &'static str, axis: isize, power: fn([Expr; 2]) -> Expr) -> Tensor {
         self.check_float(op);
         resolve_axis(op, axis, self.shape());
-        self.wide(|x| {
-            let plain = x.detach();
-            let largest = plain.largest(keep(axis));
-            let sum = pointwise(move |a| power(a)).fold(Fold::Sum, keep(axis), [&plain, &largest]);
-            // Only where all powers are 0 is their sum.
-            let share = move |[x, m, s]: [Expr; 3]| s.eq(0.0).select(0.0, power([x, m]) / s);
-            let out = pointwise(share).call([&plain, &largest, &sum]);
-            out.record(op)
-                .wrt_output(x, [], move |g, y, []| {
-                    let dot = pointwise(|[g, y]| g * y).named(op).fold(Fold::Sum, keep(axis), [g, y]);
-                    pointwise(|[g, y, dot]| y * (g - dot)).named(op).call([g, y, &dot])
-                })
-                .done()
-        })
+        let x = &self.widened();
+        let plain = x.detach();
+        let largest = plain.largest(keep(axis));
+        let sum = pointwise(move |a| power(a)).fold(Fold::Sum, keep(axis), [&plain, &largest]);
+        // Only where all powers are 0 is their sum.
+        let share = move |[x, m, s]: [Expr; 3]| s.eq(0.0).select(0.0, power([x, m]) / s);
+        let out = pointwise(share).call([&plain, &largest, &sum]);
+        out.record(op)
+            .wrt_output(x, [], move |g, y, []| {
+                let dot = pointwise(|[g, y]| g * y).named(op).fold(Fold::Sum, keep(axis), [g, y]);
+                pointwise(|[g, y, dot]| y * (g - dot)).named(op).call([g, y, &dot])
+            })
+            .done()
+            .to(self.dtype())
     }
 
     /// ln softmax(x) along `axis`: x − ln Σ eˣ. A row of −∞ alone gives NaN.
@@ -98,18 +98,18 @@ impl Tensor {
     pub fn log_softmax(&self, axis: isize) -> Tensor {
         self.check_float("log_softmax");
         resolve_axis("log_softmax", axis, self.shape());
-        self.wide(|x| {
-            let plain = x.detach();
-            let largest = plain.largest(keep(axis));
-            let sum = pointwise(|[x, m]| (x - m).exp()).fold(Fold::Sum, keep(axis), [&plain, &largest]);
-            let out = pointwise(|[x, m, s]| x - m - s.log()).call([&plain, &largest, &sum]);
-            out.record("log_softmax")
-                .wrt_output(x, [], move |g, y, []| {
-                    let total = g.sum(keep(axis));
-                    pointwise(|[g, y, total]| g - y.exp() * total).named("log_softmax").call([g, y, &total])
-                })
-                .done()
-        })
+        let x = &self.widened();
+        let plain = x.detach();
+        let largest = plain.largest(keep(axis));
+        let sum = pointwise(|[x, m]| (x - m).exp()).fold(Fold::Sum, keep(axis), [&plain, &largest]);
+        let out = pointwise(|[x, m, s]| x - m - s.log()).call([&plain, &largest, &sum]);
+        out.record("log_softmax")
+            .wrt_output(x, [], move |g, y, []| {
+                let total = g.sum(keep(axis));
+                pointwise(|[g, y, total]| g - y.exp() * total).named("log_softmax").call([g, y, &total])
+            })
+            .done()
+            .to(self.dtype())
     }
 }
 
