@@ -133,6 +133,9 @@ fn values_at_singular_points() {
     assert_eq!(x(&[-INF, -INF]).logsumexp(..).item(), -INF);
     assert_eq!(x(&[INF, 1.0]).logsumexp(..).item(), INF);
     assert_eq!(x(&[0.0]).xlogy(0.0).item(), 0.0);
+    assert_eq!(x(&[INF]).logaddexp(1.0).item(), INF);
+    assert_eq!(x(&[-INF]).logaddexp(-INF).item(), -INF);
+    assert!(x(&[NAN]).logaddexp(1.0).item().is_nan() && x(&[1.0]).logaddexp(NAN).item().is_nan());
     assert!(x(&[2.0]).std(.., 1.0).item().is_nan());
     for f in [Tensor::relu, Tensor::sigmoid, Tensor::gelu, Tensor::gelu_tanh, Tensor::mish, Tensor::softsign] {
         assert!(f(&x(&[NAN])).item().is_nan());

@@ -256,7 +256,7 @@ primitives! {
                 a.eq(0.0).select(Expr::constant(0.0), a / b),
             ), -2.0..2.0, 0.3..2.0;
         /// ln(eᵃ + eᵇ) without overflow.
-        logaddexp Logaddexp: |a, b| if a == b { a + LN_2 } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() + (a - a) * 0.0 },
+        logaddexp Logaddexp: |a, b| if a == b { a + LN_2 } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() },
             "ct_logaddexp({a}, {b})", |a, b, z| ((a - b).sigmoid(), (b - a).sigmoid()), -2.0..2.0, -2.0..2.0;
         /// Whether a = b; NaN equals nothing.
         eq Eq: |a, b| (a == b) as u8 as f64, "T({a} == {b})", |a, b, z| (0.0, 0.0), 0.0..2.0, -2.0..-0.1,

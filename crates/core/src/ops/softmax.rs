@@ -80,7 +80,7 @@ impl Tensor {
         let x = &self.widened();
         let plain = x.detach();
         let largest = plain.largest(keep(axis));
-        let sum = pointwise(move |a| power(a)).fold(Fold::Sum, keep(axis), [&plain, &largest]);
+        let sum = pointwise(power).fold(Fold::Sum, keep(axis), [&plain, &largest]);
         // Only where all powers are 0 is their sum.
         let share = move |[x, m, s]: [Expr; 3]| s.eq(0.0).select(0.0, power([x, m]) / s);
         let out = pointwise(share).call([&plain, &largest, &sum]);
