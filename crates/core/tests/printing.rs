@@ -89,11 +89,6 @@ fn only_the_edges_are_read() {
     // One element in memory, 10¹² in the tensor.
     let huge = Tensor::full([1_000_000, 1_000_000], 2.0);
     assert!(huge.to_string().starts_with("[[2. 2. 2. ... 2. 2. 2.]\n"));
-    // Printing is no step of the computation.
-    let x = Tensor::ones([2000]).tracked();
-    let before = cotangent_core::live_nodes();
-    assert!(!x.to_string().is_empty());
-    assert!(cotangent_core::live_nodes() <= before + 1);
 }
 
 #[test]

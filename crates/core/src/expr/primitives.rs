@@ -1,5 +1,9 @@
 //! The table of scalar primitives: one row each, and nothing else to touch when one is added.
 //!
+//! Nothing else, really: a backend that has no loop of its own for a primitive calls the row's function element by
+//! element, CUDA prints the row's text, and the tests of derivatives, of CUDA text and of backends go through
+//! [`Unary::ALL`] and [`Binary::ALL`].
+//!
 //! A row is the name, the meaning in Rust, the meaning in CUDA C (for `T` = `float` or `double`), the derivative, and
 //! the domain from which tests draw. From it come the method of [`Expr`], the method of [`Tensor`], the derivative of
 //! every order, the samples for gradient checks and the conformance suite, and what the CPU and CUDA backends run.
@@ -174,7 +178,7 @@ primitives! {
         /// Logistic function, 1/(1 + e⁻ˣ).
         sigmoid Sigmoid: |x| 1.0 / (1.0 + (-x).exp()), "(T(1) / (T(1) + exp(-{x})))", |x, y| y * (-x).sigmoid(), -2.0..2.0;
         /// ln(1 + eˣ), without overflow.
-        softplus Softplus: |x| f64::max(x, 0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 },
+        softplus Softplus: |x| f64::max(x, 0.0) + (-x.abs()).exp().ln_1p(),
             "(({x} > T(0) ? {x} : T(0)) + log1p(exp(-fabs({x}))))", |x, y| x.sigmoid(), -2.0..2.0;
         /// max(x, 0); NaN stays NaN, the gradient at 0 is 0.
         relu Relu: |x| if x <= 0.0 { 0.0 } else { x }, "({x} <= T(0) ? T(0) : {x})", |x, y| x.gt(0.0), 0.2..3.0,
@@ -239,7 +243,7 @@ primitives! {
             ), 0.3..2.0, -2.0..2.0;
         /// a − b·floor(a/b): the sign is the divisor's. Integers: 0 where the divisor is 0.
         remainder Rem: floor_mod, "ct_floor_mod({a}, {b})", |a, b, z| (1.0, ((z - a) / b).round()), 2.1..2.9, 1.0..1.04,
-            int |a, b| if b == 0 { 0 } else { a.wrapping_rem(b).wrapping_add(b).wrapping_rem(b) };
+            int |a, b| if b == 0 { 0 } else { floor_mod_int(a, b) };
         /// a − b·trunc(a/b): the sign is the dividend's. Integers: 0 where the divisor is 0.
         fmod Fmod: |a, b| a % b, "fmod({a}, {b})", |a, b, z| (1.0, ((z - a) / b).round()), 2.1..2.9, 1.0..1.04,
             int |a, b| if b == 0 { 0 } else { a.wrapping_rem(b) };
@@ -292,4 +296,10 @@ primitives! {
 fn floor_mod(a: f64, b: f64) -> f64 {
     let r = a % b;
     if r != 0.0 && (r < 0.0) != (b < 0.0) { r + b } else { r }
+}
+
+/// The same for integers, also where a + b would overflow.
+fn floor_mod_int(a: i64, b: i64) -> i64 {
+    let r = a.wrapping_rem(b);
+    if r != 0 && (r < 0) != (b < 0) { r + b } else { r }
 }

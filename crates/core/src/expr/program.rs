@@ -81,8 +81,8 @@ pub struct VjpKey {
     pub wanted: u64,
 }
 
-/// Arguments that one program can take.
-pub const MAX_ARGS: usize = 63;
+/// Arguments that one program can take: a bit of [`VjpKey::wanted`] for each.
+pub const MAX_ARGS: usize = 64;
 
 type Structure = (Vec<Inst>, SmallVec<[u16; 2]>, usize, usize);
 
@@ -106,7 +106,7 @@ impl Program {
                 Inst::Arg(k) => bits | 1 << k,
                 _ => bits,
             });
-            let values = [Kind::Value; MAX_ARGS + 1];
+            let values = [Kind::Value; MAX_ARGS];
             program.kinds = (0..outputs.len()).map(|k| program.infer_kind(k, &values)).collect();
             Arc::new(program)
         };

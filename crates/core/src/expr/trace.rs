@@ -52,7 +52,7 @@ thread_local! {
 }
 
 fn with_trace<R>(f: impl FnOnce(&mut Trace) -> R) -> R {
-    TRACES.with_borrow_mut(|(_, all)| f(all.last_mut().expect("an Expr lives only inside of a traced closure")))
+    TRACES.with_borrow_mut(|(_, all)| f(all.last_mut().expect("pointwise: an Expr was used outside of the closure that received it")))
 }
 
 /// Ends the innermost trace also when its closure panics.
@@ -70,7 +70,7 @@ pub(super) fn build(
     literals: Literals,
     f: impl FnOnce(&[Expr]) -> SmallVec<[Expr; 2]>,
 ) -> Traced {
-    assert!(args <= MAX_ARGS, "pointwise: a program takes at most {MAX_ARGS} arguments, not {args}");
+    assert!(args <= MAX_ARGS, "pointwise: a derivative of this order takes more than {MAX_ARGS} arguments; use fewer");
     TRACES.with_borrow_mut(|(serial, all)| {
         *serial += 1;
         let trace = Trace {
@@ -141,7 +141,9 @@ pub(super) fn push(inst: Inst) -> Expr {
             Some(Ok(value)) => Inst::Const(value.to_bits()),
             None => inst,
         };
-        let next = t.insts.len() as u16;
+        let Ok(next) = u16::try_from(t.insts.len()) else {
+            panic!("pointwise: a program has at most 65536 instructions; split the formula, or take fewer derivatives")
+        };
         let id = *t.known.entry(inst).or_insert(next);
         if id == next {
             t.insts.push(inst);
@@ -274,6 +276,8 @@ impl<const M: usize> Outputs for [Expr; M] {
 
 /// Traces a user's closure. One that captures nothing is traced once per thread.
 pub fn trace<const N: usize, O: Outputs, F: Fn([Expr; N]) -> O + 'static>(f: F) -> Traced {
+    // Each order of derivative adds a cotangent, up to MAX_ARGS.
+    const { assert!(N <= MAX_ARGS / 2, "a pointwise closure takes at most 32 arguments") };
     let fresh = || build(N, 0, Literals::Uniform, |args| f(std::array::from_fn(|k| args[k])).exprs());
     if size_of::<F>() != 0 {
         return fresh();
