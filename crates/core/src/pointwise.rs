@@ -377,7 +377,7 @@ impl Pullback {
     /// Whether the gradient by a target is the cotangent itself.
     fn passes(&self, target: usize) -> bool {
         let Traced { program, .. } = self.derivative(&[target]);
-        program.insts()[program.outputs()[0] as usize] == Inst::Arg(self.saved.len() as u16)
+        program.insts()[program.outputs()[0] as usize] == Inst::Arg(self.traced.program.args() as u16)
     }
 
     /// The derivative's program for some of the targets.

@@ -189,12 +189,11 @@ impl Tensor {
                 self.shape()
             );
         }
-        let rule_of = RULE_OF.get();
-        if rule_of.is_none() && is_anomaly(&self) {
+        let site = SITE.get().unwrap_or(Location::caller());
+        if !IN_RULE.get() && is_anomaly(&self) {
             let found = anomaly_report(&self);
-            panic!("{op}: anomaly: the output {found}");
+            panic!("{op}: anomaly: the output {found} (recorded at {site})");
         }
-        let site = rule_of.unwrap_or(Location::caller());
         Record { out: self, op, site, history: History::default(), reads_output: false }
     }
 }
@@ -311,9 +310,11 @@ pub(crate) fn tracked(x: &Tensor) -> Option<&Arc<Node>> {
 thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(true) };
     static ANOMALY: Cell<bool> = const { Cell::new(false) };
-    /// While a gradient rule runs: where the operation was recorded whose rule it is. What the rule computes is
-    /// recorded there, so that gradients of gradients, too, point to the user's line.
-    static RULE_OF: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+    /// Whether a gradient rule runs; anomaly mode then looks at what it returns, and not at its steps.
+    static IN_RULE: Cell<bool> = const { Cell::new(false) };
+    /// Where operations are recorded, if not at their caller: at the line of the composite operation that they are a
+    /// part of, or of the operation whose gradient they compute, so that messages point to the user's program.
+    static SITE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
 /// Sets a thread's variable until dropped, also by a panic.
@@ -350,8 +351,16 @@ pub(crate) fn with_grad<R>(f: impl FnOnce() -> R) -> R {
 
 /// Runs a user's function inside of a gradient rule: its operations are recorded at their own lines.
 pub(crate) fn replay<R>(f: impl FnOnce() -> R) -> R {
-    let _scope = Scope::new(&RULE_OF, None);
+    let _outside = (Scope::new(&IN_RULE, false), Scope::new(&SITE, None));
     with_grad(f)
+}
+
+/// Runs a composite operation whose steps cannot see the user's line, as those in a closure: they are recorded at the
+/// line of the caller.
+#[track_caller]
+pub(crate) fn at_caller<R>(f: impl FnOnce() -> R) -> R {
+    let _site = Scope::new(&SITE, SITE.get().or(Some(Location::caller())));
+    f()
 }
 
 /// Runs `f` in anomaly mode on this thread: the first operation whose output is not finite panics, and in a backward
@@ -437,7 +446,7 @@ impl Sweep<'_> {
                     continue;
                 }
                 let pull = |g: &Tensor| {
-                    let _rule_of = Scope::new(&RULE_OF, Some(node.site));
+                    let _rule = (Scope::new(&IN_RULE, true), Scope::new(&SITE, Some(node.site)));
                     (rule.pull)(g, output.as_ref(), &flags)
                 };
                 for (at, grad) in pull(&g).into_iter().enumerate().filter(|&(at, _)| flags[at]) {
@@ -445,7 +454,8 @@ impl Sweep<'_> {
                     let grad = match &fault {
                         None => grad,
                         Some(fault) => grad.and_then(|grad| {
-                            let (op, target, adds) = (node.op, rule.targets.start + at, pending.waiting.contains_key(&input.id));
+                            let (op, target, adds) =
+                                (node.op, rule.targets.start + at, pending.waiting.contains_key(&input.id));
                             let again = &|g: &Tensor| pull(g).swap_remove(at);
                             fault(crate::fault::Contribution { op, target, grad, cotangent: &g, adds, again })
                         }),

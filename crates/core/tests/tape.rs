@@ -296,7 +296,7 @@ fn an_anomaly_forward_names_operation_and_line() {
     let panic = panic_of(|| anomaly(|| drop(w.log())));
     assert_eq!((panic.file.as_str(), panic.line), (file!(), here));
     let rest = "of shape [3] has 1 NaN and 1 infinite of 3 elements; the finite ones lie from 0e0 to 0e0";
-    assert_eq!(panic.message, format!("log: anomaly: the output {rest}"));
+    assert_eq!(panic.message, format!("log: anomaly: the output {rest} (recorded at {}:{here}:47)", file!()));
     // Off again, here and in other threads.
     assert!(w.log().item_or_nan().is_nan());
     anomaly(|| std::thread::scope(|s| s.spawn(|| drop(w.log())).join().unwrap()));

@@ -7,6 +7,7 @@ use crate::backend::Fold;
 use crate::dtype::DType;
 use crate::pointwise::pointwise;
 use crate::shape::{Shape, resolve_axis};
+use crate::tape::at_caller;
 use crate::tensor::{Tensor, same_device, same_dtype};
 use std::collections::BTreeMap;
 
@@ -48,8 +49,8 @@ impl Tensor {
             same_device("einsum", operands[0], x);
             same_dtype("einsum", operands[0], x);
         }
-        match Equation::parse(equation, operands) {
-            Ok(Equation { terms, output }) => contract(terms, &output),
+        match at_caller(|| Equation::parse(equation, operands)) {
+            Ok(Equation { terms, output }) => at_caller(|| contract(terms, &output)),
             Err(reason) => {
                 let shapes: Vec<String> = operands.iter().map(|x| x.shape().to_string()).collect();
                 panic!("einsum: \"{equation}\" with shapes {}: {reason}", shapes.join(" and "))
@@ -94,7 +95,7 @@ impl Tensor {
         let alone = |l: &&Label| labels.iter().filter(|m| m == l).count() == 1;
         let output: Vec<Label> = labels.iter().filter(alone).copied().collect();
         let term = |x: &Tensor, labels: &[Label]| Term { x: x.clone(), labels: labels.to_vec() };
-        contract(vec![term(self, left), term(rhs, right)], &output)
+        at_caller(|| contract(vec![term(self, left), term(rhs, right)], &output))
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::backend::{Arg, OutOfRange, Scatter};
 use crate::dtype::DType;
 use crate::shape::{Layout, Shape, resolve_axis};
+use crate::tape::at_caller;
 use crate::tensor::{Tensor, same_device, same_dtype};
 
 impl Tensor {
@@ -133,7 +134,8 @@ impl Tensor {
             shape[at] = x.shape()[at];
             x.expand(shape)
         };
-        match stretched(self).along(op, at, &stretched(&places)) {
+        let (x, places) = at_caller(|| (stretched(self), stretched(&places)));
+        match x.along(op, at, &places) {
             Ok(out) => out,
             Err(_) => out_of_range(op, index, self.shape(), at, false),
         }

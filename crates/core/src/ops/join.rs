@@ -2,6 +2,7 @@
 
 use crate::backend::Arg;
 use crate::shape::{Layout, Shape, resolve_axis};
+use crate::tape::at_caller;
 use crate::tensor::{Tensor, same_device, same_dtype};
 use smallvec::SmallVec;
 
@@ -79,7 +80,7 @@ impl Tensor {
         if let Some(other) = parts.iter().find(|part| part.shape() != first.shape()) {
             panic!("stack: shapes {} and {} differ; all must be equal", first.shape(), other.shape());
         }
-        let parts: Vec<Tensor> = parts.iter().map(|part| part.reshape(&shape)).collect();
+        let parts: Vec<Tensor> = at_caller(|| parts.iter().map(|part| part.reshape(&shape)).collect());
         Tensor::cat(&parts.iter().collect::<Vec<_>>(), at as isize)
     }
 }

@@ -145,6 +145,7 @@ impl Tensor {
 }
 
 /// Without the axis of extent 1 at `from_end` places from the end.
+#[track_caller]
 fn drop_axis(x: Tensor, from_end: usize) -> Tensor {
     let mut shape = x.shape().clone();
     let at = shape.len() - from_end;

@@ -8,6 +8,7 @@ use crate::check::real;
 use crate::expr::Expr;
 use crate::pointwise::{pointwise, stretched_axes};
 use crate::shape::{Axes, Shape, keep, resolve_axis};
+use crate::tape::at_caller;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 
@@ -100,9 +101,10 @@ impl Tensor {
         }
         let inner: usize = shape[2..].iter().product();
         let x = &self.widened();
+        let weight = channels("group_norm", x, 1, weight, 1.0);
+        let bias = channels("group_norm", x, 1, bias, 0.0);
         let laid = |p: Tensor| if p.rank() == 0 { p } else { p.reshape([groups, shape[1] / groups, 1]) };
-        let weight = laid(channels("group_norm", x, 1, weight, 1.0));
-        let bias = laid(channels("group_norm", x, 1, bias, 0.0));
+        let (weight, bias) = at_caller(|| (laid(weight), laid(bias)));
         let grouped = x.reshape([shape[0], groups, shape[1] / groups, inner]);
         let y = grouped.standardize("group_norm", &[2, 3], true, Some(&weight), Some(&bias), eps);
         y.reshape(shape).to(self.dtype())
@@ -135,7 +137,7 @@ impl Tensor {
         padded[1] += size - 1;
         let squares = x.device().full(padded, 0.0, x.dtype()).slice_assign(1, size / 2, &x.square());
         let windows = (0..size).map(|start| squares.narrow(1, start, channels));
-        let sum = windows.reduce(|a, b| a + b).expect("size is not 0");
+        let sum = at_caller(|| windows.reduce(|a, b| a + b)).expect("size is not 0");
         let formula = move |[x, s]: [Expr; 2]| x * (s * (alpha / size as f64) + k).pow(-beta);
         pointwise(formula).named("local_response_norm").call([x, &sum]).to(self.dtype())
     }

@@ -1,6 +1,7 @@
 //! Padding.
 
 use crate::shape::Layout;
+use crate::tape::at_caller;
 use crate::tensor::{Tensor, checked_count};
 
 /// What stands around a padded tensor.
@@ -70,10 +71,10 @@ impl Tensor {
                 let frame = self.device().full(&padded, value, self.dtype());
                 frame.assign_region("pad", &axes.fold(Layout::contiguous(&padded), within), &inner)
             }
-            _ => axes.fold(inner.clone(), |x, (axis, start)| {
+            _ => at_caller(|| axes.fold(inner.clone(), |x, (axis, start)| {
                 let places = source_places(pad, inner.shape()[axis], start, padded[axis]);
                 x.pick("pad", axis, &self.device().tensor(&places, [places.len()]))
-            }),
+            })),
         }
     }
 }

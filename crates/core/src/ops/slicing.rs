@@ -452,11 +452,10 @@ impl Tensor {
         same_dtype(op, self, source);
         let plan = Plan::new(op, self, entries);
         let region = plan.window(&Layout::contiguous(self.shape()));
-        let view = || self.windowed(op, &plan);
         let part = match (plan.tensors.is_empty(), mode) {
             (true, Scatter::Set) => source.fitting(op, &region.shape),
-            (true, Scatter::Add) => view() + source.fitting(op, &region.shape),
-            (false, _) => view().written(op, &plan.tensors, source, mode),
+            (true, Scatter::Add) => self.windowed(op, &plan) + source.fitting(op, &region.shape),
+            (false, _) => self.windowed(op, &plan).written(op, &plan.tensors, source, mode),
         };
         if region == Layout::contiguous(self.shape()) {
             return part;

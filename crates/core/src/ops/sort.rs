@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::pointwise::pointwise;
 use crate::shape::{Axes, Layout, Shape, resolve_axis};
+use crate::tape::at_caller;
 use crate::tensor::{Tensor, same_device, same_dtype};
 
 impl Tensor {
@@ -92,13 +93,15 @@ impl Tensor {
             let at = order.narrow(-1, rank, 1).reshape(&lanes.shape);
             lanes.pick(lanes.nan_or(at)).0
         };
+        if let Some(q) = q.iter().find(|q| !(0.0..=1.0).contains(*q)) {
+            panic!("quantile: {q} is outside of 0 to 1");
+        }
         let one = |&q: &f64| {
-            assert!((0.0..=1.0).contains(&q), "quantile: {q} is outside of 0 to 1");
             let place = q * last as f64;
             let below = place.floor() as usize;
             value(below).lerp(&value((below + 1).min(last)), place - below as f64)
         };
-        let all: Vec<Tensor> = q.iter().map(one).collect();
+        let all: Vec<Tensor> = at_caller(|| q.iter().map(one).collect());
         Tensor::stack(&all.iter().collect::<Vec<_>>(), 0)
     }
 

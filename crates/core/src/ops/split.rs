@@ -2,6 +2,7 @@
 
 use super::pad::Pad;
 use crate::shape::{Shape, resolve_axis};
+use crate::tape::at_caller;
 use crate::tensor::{Tensor, same_device, same_dtype};
 
 /// Which argument of [`Tensor::meshgrid`] runs along the first axis.
@@ -71,7 +72,7 @@ impl Tensor {
         let at = resolve_axis("unbind", axis, self.shape());
         let mut shape = self.shape().clone();
         shape.remove(at);
-        (0..self.shape()[at]).map(|k| self.narrow(axis, k, 1).reshaped("unbind", &shape)).collect()
+        at_caller(|| (0..self.shape()[at]).map(|k| self.narrow(axis, k, 1).reshaped("unbind", &shape)).collect())
     }
 
     /// Side by side: joined along the second axis, vectors along their only one.
@@ -80,7 +81,7 @@ impl Tensor {
     /// As [`cat`](Tensor::cat) does.
     #[track_caller]
     pub fn hstack(parts: &[&Tensor]) -> Tensor {
-        let wide: Vec<Tensor> = parts.iter().map(|x| x.at_least("hstack", 1)).collect();
+        let wide: Vec<Tensor> = at_caller(|| parts.iter().map(|x| x.at_least("hstack", 1)).collect());
         let axis = wide.first().map_or(0, |x| (x.rank() > 1) as isize);
         Tensor::cat(&wide.iter().collect::<Vec<_>>(), axis)
     }
@@ -91,7 +92,7 @@ impl Tensor {
     /// As [`cat`](Tensor::cat) does.
     #[track_caller]
     pub fn vstack(parts: &[&Tensor]) -> Tensor {
-        let rows: Vec<Tensor> = parts.iter().map(|x| x.at_least("vstack", 2)).collect();
+        let rows: Vec<Tensor> = at_caller(|| parts.iter().map(|x| x.at_least("vstack", 2)).collect());
         Tensor::cat(&rows.iter().collect::<Vec<_>>(), 0)
     }
 
@@ -127,7 +128,7 @@ impl Tensor {
         let shape: Shape = (0..vectors.len()).map(|k| vectors[axis(k)].count()).collect();
         let column =
             |k: usize| (0..shape.len() - axis(k)).map(|k2| if k2 == 0 { vectors[k].count() } else { 1 }).collect();
-        (0..vectors.len()).map(|k| vectors[k].reshaped("meshgrid", &column(k)).expand(&shape)).collect()
+        at_caller(|| (0..vectors.len()).map(|k| vectors[k].reshaped("meshgrid", &column(k)).expand(&shape)).collect())
     }
 
     /// Matrices along the diagonal of a matrix of zeros; a vector is a row.
@@ -155,12 +156,12 @@ impl Tensor {
         }
         let width = matrices.iter().map(|block| block.shape()[1] as isize).sum::<isize>();
         let mut before = 0;
-        let wide = matrices.iter().map(|block| {
+        let mut wide = vec![];
+        for block in &matrices {
             let columns = block.shape()[1] as isize;
             before += columns;
-            block.pad([(before - columns, width - before)], Pad::Constant(0.0))
-        });
-        let wide: Vec<Tensor> = wide.collect();
+            wide.push(block.pad([(before - columns, width - before)], Pad::Constant(0.0)));
+        }
         Tensor::cat(&wide.iter().collect::<Vec<_>>(), 0)
     }
 }

@@ -247,6 +247,7 @@ impl Tensor {
     }
 
     /// The same elements laid out row by row; a copy unless they are already.
+    #[track_caller]
     pub fn contiguous(&self) -> Tensor {
         if self.layout.is_contiguous() && self.layout.offset == 0 {
             return self.clone();
@@ -255,6 +256,7 @@ impl Tensor {
     }
 
     /// The same value as a step of its own on the tape, so that a gradient by it is a partial one.
+    #[track_caller]
     pub(crate) fn alias(&self) -> Tensor {
         self.detach().record("alias").wrt(self, [], |g, []| g.clone()).done()
     }
