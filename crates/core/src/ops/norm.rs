@@ -34,7 +34,7 @@ impl Tensor {
         eps: f64,
     ) -> Tensor {
         let axes = trailing("layer_norm", self, normalized.into());
-        self.standardize("layer_norm", &axes, true, weight, bias, eps)
+        self.standardize("layer_norm", &axes, true, weight, bias, eps).0
     }
 
     /// x/√(mean of x² + ε)·weight over the last axes, which have the extents `normalized` (Zhang and Sennrich 2019).
@@ -44,17 +44,34 @@ impl Tensor {
     #[track_caller]
     pub fn rms_norm(&self, normalized: impl Into<Shape>, weight: Option<&Tensor>, eps: f64) -> Tensor {
         let axes = trailing("rms_norm", self, normalized.into());
-        self.standardize("rms_norm", &axes, false, weight, None, eps)
+        self.standardize("rms_norm", &axes, false, weight, None, eps).0
     }
 
     /// Batch normalization with the batch's own statistics (Ioffe and Szegedy 2015): the mean and the biased variance of
     /// each place along `axis` (the channels, usually 1) over all other axes. Weight and bias are vectors along it.
     /// Usual ε: 1e-5. For given statistics see [`normalize`](Tensor::normalize).
     ///
+    /// Returns the result, and the batch's mean and biased variance as untracked vectors (`F32` for half precision), from
+    /// which a layer keeps running statistics.
+    ///
+    /// ```
+    /// # use cotangent_core::*;
+    /// let x = Tensor::new([1.0, 10.0, 3.0, 30.0], [2, 2]);
+    /// let (y, mean, var) = x.batch_norm(1, None, None, 0.0);
+    /// assert_eq!(y.to_vec::<f32>(), [-1.0, -1.0, 1.0, 1.0]);
+    /// assert_eq!((mean.to_vec::<f32>(), var.to_vec::<f32>()), (vec![2.0, 20.0], vec![1.0, 100.0]));
+    /// ```
+    ///
     /// # Panics
     /// If there is only one element for each channel: its variance is 0.
     #[track_caller]
-    pub fn batch_norm(&self, axis: isize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+    pub fn batch_norm(
+        &self,
+        axis: isize,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f64,
+    ) -> (Tensor, Tensor, Tensor) {
         let at = resolve_axis("batch_norm", axis, self.shape());
         let axes: Vec<isize> = (0..self.rank() as isize).filter(|&k| k != at as isize).collect();
         if self.count() == self.shape()[at] {
@@ -62,7 +79,9 @@ impl Tensor {
         }
         let x = &self.widened();
         let (weight, bias) = (channels("batch_norm", x, at, weight, 1.0), channels("batch_norm", x, at, bias, 0.0));
-        x.standardize("batch_norm", &axes, true, Some(&weight), Some(&bias), eps).to(self.dtype())
+        let (y, mean, var) = x.standardize("batch_norm", &axes, true, Some(&weight), Some(&bias), eps);
+        let vector = [x.shape()[at]];
+        (y.to(self.dtype()), mean.reshape(vector), var.reshape(vector))
     }
 
     /// (x − mean)/√(var + ε)·weight + bias with given statistics, vectors along `axis` as weight and bias are: batch
@@ -106,7 +125,7 @@ impl Tensor {
         let laid = |p: Tensor| if p.rank() == 0 { p } else { p.reshape([groups, shape[1] / groups, 1]) };
         let (weight, bias) = at_caller(|| (laid(weight), laid(bias)));
         let grouped = x.reshape([shape[0], groups, shape[1] / groups, inner]);
-        let y = grouped.standardize("group_norm", &[2, 3], true, Some(&weight), Some(&bias), eps);
+        let (y, ..) = grouped.standardize("group_norm", &[2, 3], true, Some(&weight), Some(&bias), eps);
         y.reshape(shape).to(self.dtype())
     }
 
@@ -143,6 +162,7 @@ impl Tensor {
     }
 
     /// (x − μ)/√(σ² + ε)·weight + bias, with the statistics over `axes`; without `centered`, μ is 0 and σ² the mean square.
+    /// Then μ and σ², untracked.
     #[track_caller]
     fn standardize(
         &self,
@@ -152,7 +172,7 @@ impl Tensor {
         weight: Option<&Tensor>,
         bias: Option<&Tensor>,
         eps: f64,
-    ) -> Tensor {
+    ) -> (Tensor, Tensor, Tensor) {
         self.check_float(op);
         let x = &self.widened();
         let weight = &weight.map_or_else(|| number(x, 1.0), Tensor::widened);
@@ -171,12 +191,14 @@ impl Tensor {
         let plain = [x, mean, var, weight, bias].map(Tensor::detach);
         let out = pointwise(formula).call(plain.each_ref());
         let bias_shape = bias.shape().clone();
-        out.record(op)
+        let out = out
+            .record(op)
             .wrt_all([x, weight, bias], [x, mean, var, weight], move |g, [x, mean, var, weight], needed| {
                 group.gradients(op, g, [x, mean, var, weight], &bias_shape, eps, needed)
             })
-            .done()
-            .to(self.dtype())
+            .done();
+        let [_, mean, var, ..] = plain;
+        (out.to(self.dtype()), mean, var)
     }
 }
 
@@ -295,10 +317,10 @@ crate::samples!("rms_norm", |s| {
 crate::samples!("batch_norm", |s| {
     let x = |shape: &[usize]| real(shape, -2.0..2.0);
     let all = || [x(&[5, 3]), x(&[3]), x(&[3])];
-    s.case("batch, channels", all(), |[x, w, b]| x.batch_norm(1, Some(w), Some(b), 1e-3)).slack(4.0);
+    s.case("batch, channels", all(), |[x, w, b]| x.batch_norm(1, Some(w), Some(b), 1e-3).0).slack(4.0);
     let all = || [x(&[2, 3, 2, 2]), x(&[3]), x(&[3])];
-    s.case("images", all(), |[x, w, b]| x.batch_norm(1, Some(w), Some(b), 1e-3)).slack(4.0);
-    s.case("channels last", [x(&[2, 2, 3])], |[x]| x.batch_norm(-1, None, None, 1e-3)).slack(4.0);
+    s.case("images", all(), |[x, w, b]| x.batch_norm(1, Some(w), Some(b), 1e-3).0).slack(4.0);
+    s.case("channels last", [x(&[2, 2, 3])], |[x]| x.batch_norm(-1, None, None, 1e-3).0).slack(4.0);
 });
 crate::samples!("normalize", |s| {
     let x = |shape: &[usize]| real(shape, -2.0..2.0);

@@ -129,7 +129,7 @@ fn network(op: &str, p: &Params, x: &[Tensor]) -> Outputs {
         "softmax" => x[0].softmax(p.int("axis")),
         "log_softmax" => x[0].log_softmax(p.int("axis")),
         "softmin" => x[0].softmin(p.int("axis")),
-        "batch_norm" if p.flag("training") => x[0].batch_norm(1, parameter(1), parameter(2), eps()),
+        "batch_norm" if p.flag("training") => x[0].batch_norm(1, parameter(1), parameter(2), eps()).0,
         "batch_norm" => x[0].normalize(1, &x[3], &x[4], parameter(1), parameter(2), eps()),
         "cross_entropy" => {
             let reduction = match p.text("reduction") {
