@@ -4,6 +4,7 @@
 
 mod a;
 mod b;
+mod indexing;
 mod scalar;
 
 use cotangent_core::autograd::{Options, grads};
