@@ -5,6 +5,7 @@ use crate::dtype::{DType, Element};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, checked_count};
 use crate::with_element;
+use std::cmp::Ordering;
 
 impl Device {
     /// A tensor of one repeated value; it takes the memory of one element.
@@ -59,7 +60,11 @@ impl Device {
         // Counted from the nearer end, so that both are exact and the sequence is symmetric.
         self.numbers(count, dtype, |k| {
             let (up, down) = (k as f64 / last, (last - k as f64) / last);
-            if up <= down { start + (end - start) * up } else { end - (end - start) * down }
+            match up.total_cmp(&down) {
+                Ordering::Less => start + (end - start) * up,
+                Ordering::Equal => 0.5 * start + 0.5 * end,
+                Ordering::Greater => end - (end - start) * down,
+            }
         })
     }
 
