@@ -105,7 +105,7 @@ impl Rng {
         let shape = shape.into();
         let u = self.uniform_like(&Device::default().zeros(shape, DType::F64));
         let span = (high - low) as f64;
-        pointwise(move |[u]| (u * span).floor()).named("randint").call([u]).to(DType::I64) + low as f64
+        (u * span).floor().to(DType::I64) + low as f64
     }
 
     /// The numbers 0 to `n − 1` (`I64`) in random order, on the default device.
