@@ -4,6 +4,7 @@ use super::primitives::{Binary, Unary};
 use crate::dtype::Compute;
 use crate::tape::lock;
 use smallvec::SmallVec;
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -69,8 +70,12 @@ pub struct Program {
     kinds: SmallVec<[Kind; 2]>,
     /// Derivatives that were asked for; few, so a list is faster than a map.
     vjps: Mutex<Vec<(VjpKey, Arc<Program>)>>,
-    compiled: OnceLock<Box<dyn std::any::Any + Send + Sync>>,
+    compiled: Derived,
 }
+
+/// What backends derived from a program: one value of each type, in a list that only grows.
+#[derive(Debug, Default)]
+struct Derived(OnceLock<Box<(Box<dyn Any + Send + Sync>, Derived)>>);
 
 /// Which derivative of a program: of one output, with respect to some arguments (a bit for each).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -100,7 +105,7 @@ impl Program {
                 reads: 0,
                 kinds: SmallVec::new(),
                 vjps: Mutex::default(),
-                compiled: OnceLock::new(),
+                compiled: Derived::default(),
             };
             program.reads = insts.iter().fold(0, |bits, inst| match inst {
                 Inst::Arg(k) => bits | 1 << k,
@@ -177,12 +182,21 @@ impl Program {
         })
     }
 
-    /// What a backend derived from this program, computed at the first call. One backend per process uses it.
+    /// What a backend derived from this program, computed at the first call. Each backend uses a type of its own.
     pub fn compiled<T: Send + Sync + 'static>(&self, compile: impl FnOnce(&Program) -> T) -> &T {
-        self.compiled
-            .get_or_init(|| Box::new(compile(self)))
-            .downcast_ref()
-            .expect("a program is compiled by one backend only")
+        let mut compile = Some(compile);
+        let mut place = &self.compiled;
+        loop {
+            let fresh = || {
+                let compile = compile.take().expect("a fresh value has the type that was asked for");
+                Box::new((Box::new(compile(self)) as Box<dyn Any + Send + Sync>, Derived::default()))
+            };
+            let (value, next) = &**place.0.get_or_init(fresh);
+            match value.downcast_ref() {
+                Some(value) => return value,
+                None => place = next,
+            }
+        }
     }
 
     /// The derivative named by `key`, built at the first call.
