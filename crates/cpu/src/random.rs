@@ -1,0 +1,91 @@
+//! Random numbers of consecutive positions, many at a time.
+
+use crate::float::Float;
+use crate::math::{self, Fma, Kernel, Real, dispatch};
+use crate::number::Number;
+use cotangent_core::expr::Draw;
+use cotangent_core::rng::{uniform, uniform53, words};
+
+/// Groups of positions that are computed side by side.
+const GROUPS: usize = 16;
+
+/// Fills a slice with the draws of the positions from `start` on.
+pub fn fill<T: Float>(draw: Draw, ticket: [u32; 4], start: u64, to: &mut [T]) {
+    dispatch(Fill { draw, ticket, start, to })
+}
+
+struct Fill<'a, T> {
+    draw: Draw,
+    ticket: [u32; 4],
+    start: u64,
+    to: &'a mut [T],
+}
+
+/// The random words of [`GROUPS`] groups: `result[word][group]`.
+#[inline(always)]
+fn block(ticket: [u32; 4], group: u64) -> [[u32; GROUPS]; 4] {
+    let mut w = [[0; GROUPS]; 4];
+    for k in 0..GROUPS {
+        let [a, b, c, d] = words(ticket, group + k as u64);
+        (w[0][k], w[1][k], w[2][k], w[3][k]) = (a, b, c, d);
+    }
+    w
+}
+
+impl<T: Float> Kernel for Fill<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<F: Fma>(self) {
+        let Fill { draw, ticket, start, to } = self;
+        let per_group = if draw == Draw::Uniform { 4 } else { 2 };
+        let mut numbers = [<T as Number>::of(0.0); 4 * GROUPS];
+        let numbers = &mut numbers[..per_group * GROUPS];
+        // The first group may have begun before the slice, and the last may end behind it.
+        let mut skip = (start % per_group as u64) as usize;
+        let mut group = start / per_group as u64;
+        let mut left = to;
+        while !left.is_empty() {
+            let w = block(ticket, group);
+            match draw {
+                Draw::Uniform => uniforms(&w, numbers),
+                Draw::Uniform53 => uniforms53(&w, numbers),
+                Draw::Normal => normals::<F, T>(&w, numbers),
+            }
+            let count = usize::min(left.len(), numbers.len() - skip);
+            let (now, later) = left.split_at_mut(count);
+            now.copy_from_slice(&numbers[skip..skip + count]);
+            (left, skip, group) = (later, 0, group + GROUPS as u64);
+        }
+    }
+}
+
+#[inline(always)]
+fn uniforms<T: Float>(w: &[[u32; GROUPS]; 4], to: &mut [T]) {
+    for (k, to) in to.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        for (to, w) in to.iter_mut().zip(w) {
+            *to = T::read(uniform(w[k]));
+        }
+    }
+}
+
+#[inline(always)]
+fn uniforms53<T: Float>(w: &[[u32; GROUPS]; 4], to: &mut [T]) {
+    for (k, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        *to = [T::read(uniform53(w[0][k], w[1][k])), T::read(uniform53(w[2][k], w[3][k]))];
+    }
+}
+
+/// Box and Muller (1958); see [`normal_pair`](cotangent_core::rng::normal_pair).
+#[inline(always)]
+fn normals<F: Fma, T: Float>(w: &[[u32; GROUPS]; 4], to: &mut [T]) {
+    let (mut even, mut odd) = ([0.0; GROUPS], [0.0; GROUPS]);
+    for k in 0..GROUPS {
+        let radius = (-2.0 * math::log::<F, f64>(1.0 - uniform53(w[0][k], w[1][k]))).sqrt();
+        let angle = std::f64::consts::TAU * uniform53(w[2][k], w[3][k]);
+        even[k] = radius * angle.cos_near::<F>();
+        odd[k] = radius * angle.sin_near::<F>();
+    }
+    for (k, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        *to = [T::read(even[k]), T::read(odd[k])];
+    }
+}

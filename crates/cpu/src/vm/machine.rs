@@ -1,0 +1,263 @@
+//! Runs a program on one block after the other.
+
+use super::code::{Code, Op, Splat, Step};
+use crate::axes::{BLOCK, Block, Grid};
+use crate::number::Number;
+use crate::strided::{cast, read};
+use cotangent_core::expr::Draw;
+use cotangent_core::host::Line;
+use cotangent_core::{DType, Strides, bf16, f16, with_element};
+use half::slice::HalfFloatSliceExt;
+use smallvec::SmallVec;
+use std::cell::RefCell;
+
+/// An argument in memory.
+pub struct Input<'a> {
+    /// Its whole storage.
+    pub bytes: &'a [u8],
+    /// Type of its elements.
+    pub dtype: DType,
+    /// Position of its first element.
+    pub offset: usize,
+    /// Distances along the merged axes.
+    pub strides: Strides,
+    /// How blocks get at it.
+    pub access: Access,
+}
+
+/// How blocks get at the elements of an argument.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Access {
+    /// The program does not read it.
+    Unread,
+    /// In place.
+    Direct,
+    /// Copied, once: it is the same in all blocks.
+    Same,
+    /// Copied for each block.
+    Copied,
+    /// Its memory is that of an output, from which each block is copied before it is overwritten.
+    Donated(usize),
+}
+
+impl Access {
+    /// The cheapest access to an argument of the given type and strides.
+    pub fn of<T: Number>(grid: &Grid, dtype: DType, strides: &[isize]) -> Access {
+        let mut step = 1;
+        let mut direct = T::DTYPE == dtype;
+        for axis in (grid.cut..grid.extents.len()).rev() {
+            direct &= strides[axis] == step || grid.extents[axis] == 1;
+            step *= grid.extents[axis] as isize;
+        }
+        // The cut axis counts as varying unless each block has all of it.
+        let varies = |axis: usize| strides[axis] != 0 && grid.extents[axis] != 1;
+        let same = !(0..grid.cut).any(varies) && (!varies(grid.cut) || grid.whole());
+        match (direct, same) {
+            (true, _) => Access::Direct,
+            (_, true) => Access::Same,
+            _ => Access::Copied,
+        }
+    }
+}
+
+/// Everything that is the same for all blocks of a call.
+pub struct Job<'a> {
+    /// The program.
+    pub code: &'a Code,
+    /// Its run-time constants.
+    pub uniforms: &'a [f64],
+    /// The iteration space.
+    pub grid: Grid,
+    /// The arguments.
+    pub inputs: SmallVec<[Input<'a>; 4]>,
+}
+
+/// A place that values are read from and perhaps written to.
+enum Place<'a, T> {
+    Read(&'a [T]),
+    Write(&'a mut [T]),
+}
+
+impl<T> Place<'_, T> {
+    fn get(&self) -> &[T] {
+        match self {
+            Place::Read(values) => values,
+            Place::Write(values) => values,
+        }
+    }
+}
+
+/// A program with places of its own, for one thread.
+pub struct Machine<'a, 'j, T> {
+    job: &'a Job<'j>,
+    places: SmallVec<[Place<'a, T>; 16]>,
+    /// Whether the arguments that are the same in all blocks have been copied.
+    loaded: bool,
+}
+
+thread_local! {
+    /// Memory of the machines of this thread.
+    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with memory for `blocks` blocks, of any content.
+pub fn with_scratch<T: Number, R>(blocks: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    let lines = (blocks * BLOCK * size_of::<T>()).div_ceil(size_of::<Line>());
+    // A thread that waits for others may run another piece of work meanwhile, so the memory is taken out.
+    let mut scratch = SCRATCH.take();
+    if scratch.len() < lines {
+        scratch = bytemuck::zeroed_vec(lines);
+    }
+    let result = f(&mut bytemuck::cast_slice_mut(&mut scratch[..lines])[..blocks * BLOCK]);
+    SCRATCH.set(scratch);
+    result
+}
+
+impl Job<'_> {
+    /// Blocks of memory that a machine needs.
+    pub fn scratch(&self) -> usize {
+        let copied = self.inputs.iter().filter(|x| !matches!(x.access, Access::Unread | Access::Direct)).count();
+        copied + self.code.splats.len() + self.code.outputs + self.code.temporaries
+    }
+
+    /// Number of elements.
+    pub fn count(&self) -> usize {
+        self.grid.extents.iter().product()
+    }
+}
+
+impl<'a, 'j, T: Number> Machine<'a, 'j, T> {
+    /// A machine that works in `scratch`, which holds as many blocks as [`Job::scratch`] says.
+    pub fn new(job: &'a Job<'j>, scratch: &'a mut [T]) -> Machine<'a, 'j, T> {
+        let mut blocks = scratch.chunks_exact_mut(BLOCK);
+        let mut fresh = || blocks.next().expect("enough scratch memory");
+        let mut places: SmallVec<[Place<'a, T>; 16]> = SmallVec::new();
+        for input in &job.inputs {
+            places.push(match input.access {
+                Access::Unread | Access::Direct => Place::Read(&[]),
+                Access::Same | Access::Copied | Access::Donated(_) => Place::Write(fresh()),
+            });
+        }
+        let len = job.grid.block_len();
+        for splat in &job.code.splats {
+            let place = fresh();
+            place[..len].fill(T::of(match *splat {
+                Splat::Const(x) => x,
+                Splat::Uniform(k) => job.uniforms[k],
+            }));
+            places.push(Place::Write(place));
+        }
+        (0..job.code.outputs + job.code.temporaries).for_each(|_| places.push(Place::Write(fresh())));
+        Machine { job, places, loaded: false }
+    }
+
+    /// Makes the arguments of a block available. Those that were donated come from `outputs`, the memory of the
+    /// block's results.
+    pub fn load(&mut self, block: &Block, outputs: &[&mut [u8]]) {
+        let job = self.job;
+        for (input, place) in job.inputs.iter().zip(&mut self.places) {
+            match (input.access, place) {
+                (Access::Direct, place) => {
+                    let at = input.offset as isize + job.grid.offset(block, &input.strides);
+                    *place = Place::Read(&cast::<T>(input.bytes)[at as usize..][..block.len]);
+                }
+                (Access::Copied, Place::Write(to)) => input.copy(&job.grid, block, &mut to[..block.len]),
+                (Access::Same, Place::Write(to)) if !self.loaded => {
+                    let first = job.grid.block(0);
+                    input.copy(&job.grid, &first, &mut to[..first.len]);
+                }
+                (Access::Donated(output), Place::Write(to)) => {
+                    load(input.dtype, outputs[output], 0, &[block.len], &[1], &mut to[..block.len]);
+                }
+                _ => {}
+            }
+        }
+        self.loaded = true;
+    }
+
+    /// Where an output is among the places.
+    fn output(&self, output: usize) -> usize {
+        self.job.inputs.len() + self.job.code.splats.len() + output
+    }
+
+    /// Makes the next block's results of an output go to `memory`.
+    pub fn direct(&mut self, output: usize, memory: &'a mut [T]) {
+        let place = self.output(output);
+        self.places[place] = Place::Write(memory);
+    }
+
+    /// The results of an output in the block that was run last.
+    pub fn result(&self, output: usize) -> &[T] {
+        self.places[self.output(output)].get()
+    }
+
+    /// Runs the program on the block that was loaded.
+    pub fn run(&mut self, block: &Block) {
+        for step in &self.job.code.steps {
+            self.step(step, block);
+        }
+    }
+
+    #[inline]
+    fn step(&mut self, step: &Step, block: &Block) {
+        let place = std::mem::replace(&mut self.places[step.to as usize], Place::Read(&[]));
+        let Place::Write(whole) = place else { unreachable!("results go to places that can be written") };
+        let to = &mut whole[..block.len];
+        let at = |k: usize| &self.places[step.from[k] as usize].get()[..block.len];
+        match step.op {
+            Op::Unary(op) => T::unary(op, to, at(0)),
+            Op::Binary(op) => T::binary(op, to, at(0), at(1)),
+            Op::Select => T::select(to, at(0), at(1), at(2)),
+            Op::Copy => to.copy_from_slice(at(0)),
+            Op::Random(draw, k) => self.random(draw, k, block.start, to),
+        }
+        self.places[step.to as usize] = Place::Write(whole);
+    }
+
+    #[cold]
+    fn random(&self, draw: Draw, uniform: usize, start: usize, to: &mut [T]) {
+        let words = &self.job.uniforms[uniform..][..4];
+        let ticket = [words[0] as u32, words[1] as u32, words[2] as u32, words[3] as u32];
+        T::random(draw, ticket, start as u64, to);
+    }
+}
+
+impl Input<'_> {
+    /// Copies a block.
+    fn copy<T: Number>(&self, grid: &Grid, block: &Block, to: &mut [T]) {
+        let at = self.offset as isize + grid.offset(block, &self.strides);
+        let mut extents: SmallVec<[usize; 6]> = SmallVec::from_slice(&grid.extents[grid.cut..]);
+        extents[0] = block.places;
+        load(self.dtype, self.bytes, at, &extents, &self.strides[grid.cut..], to);
+    }
+}
+
+/// Reads elements of any type into those that are computed with.
+fn load<T: Number>(dtype: DType, bytes: &[u8], at: isize, extents: &[usize], strides: &[isize], to: &mut [T]) {
+    if extents.len() == 1 && strides[0] == 1 && matches!(dtype, DType::F16 | DType::BF16)
+        && let Ok(to) = bytemuck::try_cast_slice_mut::<T, f32>(to)
+        && T::DTYPE == DType::F32
+    {
+        let n = to.len();
+        return match dtype {
+            DType::F16 => cast::<f16>(bytes)[at as usize..][..n].convert_to_f32_slice(to),
+            _ => cast::<bf16>(bytes)[at as usize..][..n].convert_to_f32_slice(to),
+        };
+    }
+    with_element!(dtype, E => read(to, cast::<E>(bytes), at, extents, strides, |x| T::read(x)));
+}
+
+/// Rounds results to the type that they are stored as.
+pub fn store<T: Number>(dtype: DType, results: &[T], bytes: &mut [u8]) {
+    if matches!(dtype, DType::F16 | DType::BF16) && T::DTYPE == DType::F32 {
+        let results: &[f32] = bytemuck::cast_slice(results);
+        return match dtype {
+            DType::F16 => crate::strided::cast_mut::<f16>(bytes).convert_from_f32_slice(results),
+            _ => crate::strided::cast_mut::<bf16>(bytes).convert_from_f32_slice(results),
+        };
+    }
+    with_element!(dtype, E => {
+        let to = crate::strided::cast_mut::<E>(bytes);
+        to.iter_mut().zip(results).for_each(|(to, &x)| *to = x.write());
+    });
+}

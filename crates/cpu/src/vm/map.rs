@@ -1,0 +1,143 @@
+//! A program at every element.
+
+use super::code::Code;
+use super::machine::{Access, Input, Job, Machine, store, with_scratch};
+use super::{axes, compute_dtype};
+use crate::Cpu;
+use crate::axes::Grid;
+use crate::number::{Number, with_number};
+use crate::strided::{cast_mut, pack, take_front, with_bits};
+use cotangent_core::DType;
+use cotangent_core::backend::{Arg, Call, Outputs, Storage};
+use cotangent_core::host::HostBuffer;
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// Elements that one thread takes at a time.
+const ITEM: usize = 32 * 1024;
+
+/// See [`Backend::map`](cotangent_core::backend::Backend::map).
+pub fn map(cpu: &Cpu, call: Call) -> Outputs {
+    if let Some(copy) = copied(cpu, &call) {
+        return copy;
+    }
+    with_number!(compute_dtype(&call.args), T => run::<T>(cpu, call))
+}
+
+/// The result of a program that only copies its argument.
+fn copied(cpu: &Cpu, call: &Call) -> Option<Outputs> {
+    let x = call.args.first()?.view();
+    let code = call.program.compiled(Code::new);
+    if !code.identity || call.args.len() != 1 || call.outputs[0] != x.dtype {
+        return None;
+    }
+    let mut out = cpu.buffer(x.dtype, call.shape.count());
+    with_bits!(x.dtype.size(), T => pack(out.slice_mut::<T>(), x.storage.get::<HostBuffer>().slice(), x.layout));
+    Some(SmallVec::from_iter([Storage::new(out)]))
+}
+
+/// The first argument whose memory may become that of an output, if any.
+fn donor(args: &mut [Arg], taken: &[Option<usize>], dtype: DType, count: usize) -> Option<usize> {
+    args.iter_mut().enumerate().find_map(|(k, arg)| {
+        let Arg::Owned(storage, layout, own) = arg else { return None };
+        let fits = *own == dtype && layout.offset == 0 && layout.is_contiguous() && !taken.contains(&Some(k));
+        let alone = fits && storage.get_mut::<HostBuffer>().is_some_and(|b| b.bytes().len() == count * dtype.size());
+        alone.then_some(k)
+    })
+}
+
+fn run<T: Number>(cpu: &Cpu, mut call: Call) -> Outputs {
+    let count = call.shape.count();
+    let mut donors: SmallVec<[Option<usize>; 2]> = SmallVec::new();
+    for &dtype in &call.outputs {
+        let next = donor(&mut call.args, &donors, dtype, count);
+        donors.push(next);
+    }
+    let fresh = |(&dtype, donor): (&DType, &Option<usize>)| match donor {
+        Some(_) => None,
+        None => Some(cpu.buffer(dtype, count)),
+    };
+    let mut buffers: SmallVec<[Option<HostBuffer>; 2]> = call.outputs.iter().zip(&donors).map(fresh).collect();
+    if count > 0 {
+        evaluate::<T>(cpu, &mut call, &donors, &mut buffers);
+    }
+    let mut args: SmallVec<[Option<Arg>; 4]> = call.args.into_iter().map(Some).collect();
+    let storage = |(buffer, donor): (Option<HostBuffer>, Option<usize>)| match (buffer, donor.map(|k| args[k].take())) {
+        (Some(buffer), _) => Storage::new(buffer),
+        (None, Some(Some(Arg::Owned(storage, ..)))) => storage,
+        _ => unreachable!("a donor is an owned argument of one output"),
+    };
+    buffers.into_iter().zip(donors).map(storage).collect()
+}
+
+fn evaluate<T: Number>(
+    cpu: &Cpu, call: &mut Call, donors: &[Option<usize>], buffers: &mut [Option<HostBuffer>],
+) {
+    let code = call.program.compiled(Code::new);
+    let (extents, strides, _) = axes(call, |_, _| true);
+    let grid = Grid::new(extents, 0);
+    let mut outputs: Chunks = donors.iter().map(|_| Default::default()).collect();
+    for (output, buffer) in outputs.iter_mut().zip(buffers) {
+        if let Some(buffer) = buffer {
+            *output = buffer.bytes_mut();
+        }
+    }
+    let mut inputs: SmallVec<[Input; 4]> = SmallVec::new();
+    for ((k, arg), strides) in call.args.iter_mut().enumerate().zip(strides) {
+        let output = donors.iter().position(|&donor| donor == Some(k));
+        inputs.push(match (output, arg) {
+            (Some(output), Arg::Owned(storage, layout, dtype)) => {
+                outputs[output] = storage.get_mut::<HostBuffer>().expect("a donor is not shared").bytes_mut();
+                let access = if code.reads[k] { Access::Donated(output) } else { Access::Unread };
+                Input { bytes: &[], dtype: *dtype, offset: layout.offset, strides, access }
+            }
+            (_, arg) => Input::new::<T>(arg.view(), strides, &grid, code.reads[k]),
+        });
+    }
+    let job = Job { code, uniforms: call.uniforms, grid, inputs };
+    let dtypes = &call.outputs[..];
+    if !cpu.worth_threads(count_cost(&job)) {
+        return blocks::<T>(&job, dtypes, 0..job.grid.blocks, outputs);
+    }
+    let per_item = ITEM.div_ceil(job.grid.block_len());
+    let count = job.grid.blocks.div_ceil(per_item);
+    let mut rest = outputs;
+    let items = (0..count).map(|item| {
+        let range = item * per_item..job.grid.blocks.min((item + 1) * per_item);
+        let len = job.grid.start(range.end) - job.grid.start(range.start);
+        (range, split(&mut rest, dtypes, len))
+    });
+    cpu.threads.each(count, items, |(range, outputs)| blocks::<T>(&job, dtypes, range, outputs));
+}
+
+/// About how long the whole job takes.
+pub fn count_cost(job: &Job) -> usize {
+    job.count().saturating_mul(job.code.cost + 1)
+}
+
+/// Memory of one slice for each output.
+type Chunks<'a> = SmallVec<[&'a mut [u8]; 2]>;
+
+/// Takes the memory of the next elements off each output.
+fn split<'a>(rest: &mut Chunks<'a>, dtypes: &[DType], len: usize) -> Chunks<'a> {
+    rest.iter_mut().zip(dtypes).map(|(rest, dtype)| take_front(rest, len * dtype.size())).collect()
+}
+
+/// Runs some blocks, whose results go to `outputs`.
+fn blocks<T: Number>(job: &Job, dtypes: &[DType], range: Range<usize>, mut outputs: Chunks) {
+    with_scratch(job.scratch(), |scratch: &mut [T]| {
+        let mut machine = Machine::new(job, scratch);
+        for number in range {
+            let block = job.grid.block(number);
+            let mut chunks = split(&mut outputs, dtypes, block.len);
+            machine.load(&block, &chunks);
+            for (k, chunk) in chunks.iter_mut().enumerate().filter(|&(k, _)| dtypes[k] == T::DTYPE) {
+                machine.direct(k, cast_mut(std::mem::take(chunk)));
+            }
+            machine.run(&block);
+            for (k, chunk) in chunks.into_iter().enumerate().filter(|&(k, _)| dtypes[k] != T::DTYPE) {
+                store(dtypes[k], &machine.result(k)[..block.len], chunk);
+            }
+        }
+    });
+}
