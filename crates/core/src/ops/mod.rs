@@ -4,6 +4,7 @@ mod activation;
 mod arith;
 mod compare;
 mod create;
+mod cross_entropy;
 mod einsum;
 mod gather;
 mod index;
@@ -23,7 +24,8 @@ mod sort;
 mod split;
 mod view;
 
-pub use loss::{CrossEntropy, Reduction};
+pub use cross_entropy::CrossEntropy;
+pub use loss::Reduction;
 pub use pad::Pad;
 pub use slicing::{Ellipsis, Indices, Ix, NewAxis, step};
 pub use split::Indexing;

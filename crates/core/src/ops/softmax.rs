@@ -26,9 +26,11 @@ impl Tensor {
     #[track_caller]
     fn log_sum_exp(&self, axes: Axes) -> Tensor {
         let plain = self.detach();
-        let largest = plain.largest(keep(axes.clone()));
-        let sum = pointwise(|[x, m]| (x - finite(m)).exp()).fold(Fold::Sum, keep(axes.clone()), [&plain, &largest]);
-        let kept = pointwise(|[s, m]| s.log() + finite(m)).call([&sum, &largest]);
+        // No shift where the largest is infinite, so that ∞ − ∞ does not arise.
+        let finite = pointwise(|[m]| m.is_inf().select(0.0, m));
+        let shift = finite.call([plain.largest(keep(axes.clone()))]);
+        let sum = pointwise(|[x, m]| (x - m).exp()).fold(Fold::Sum, keep(axes.clone()), [&plain, &shift]);
+        let kept = pointwise(|[s, m]| s.log() + m).call([&sum, &shift]);
         let (reduced, keeps) = axes.resolve("logsumexp", self.shape());
         let out = kept.reshape(super::reduce::without(self.shape(), &reduced, keeps));
         let wide = kept.shape().clone();
@@ -111,11 +113,6 @@ impl Tensor {
             .done()
             .to(self.dtype())
     }
-}
-
-/// The shift by the largest element; none where it is infinite, so that ∞ − ∞ does not arise.
-fn finite(largest: Expr) -> Expr {
-    largest.is_inf().select(0.0, largest)
 }
 
 crate::samples!("logsumexp", |s| {
