@@ -104,7 +104,7 @@ fn an_input_used_twice_gets_both_contributions() {
         assert_eq!(loss.backward()[&x].to_vec::<f64>(), [3.0, 4.0, 6.0, 10.0]);
     }
     // Base and source are one tensor.
-    let y = x.slice_scatter(0, 2.., &x.i(..2));
+    let y = x.slice_scatter(0, 2.., x.i(..2));
     assert_eq!(back(&y, &doubles(&[1.0, 10.0, 100.0, 1000.0]), [&x]), [vec![101.0, 1010.0, 0.0, 0.0]]);
 }
 
@@ -122,10 +122,10 @@ fn padding_rows_of_an_embedding_get_no_gradient_of_any_order() {
 #[test]
 fn masks_of_writes() {
     let x = doubles(&[1.0, -2.0, 3.0, -4.0]).tracked();
-    let y = x.set(&x.lt(0.0), 0.0);
+    let y = x.set(x.lt(0.0), 0.0);
     assert_eq!(y.to_vec::<f64>(), [1.0, 0.0, 3.0, 0.0]);
     assert_eq!(back(&y, &doubles(&[1.0, 2.0, 3.0, 4.0]), [&x]), [vec![1.0, 0.0, 3.0, 0.0]]);
-    assert_eq!(x.i(&x.gt(9.0)).shape(), &[0]);
+    assert_eq!(x.i(x.gt(9.0)).shape(), &[0]);
 }
 
 thread_local! {
@@ -177,12 +177,12 @@ fn misuse_of_indices_names_operation_shape_and_remedy() {
     says(|| x.i(1..5), &["i: the range 1..5", "axis 0 of shape [3, 4]", "-3 to 3"]);
     says(|| x.i((.., step(1..3, -1))), &["i: the range 1..3 with step -1", "axis 1"]);
     says(|| x.i((.., step(.., 0))), &["step: a step is not 0"]);
-    says(|| x.i(&x.i(0).gt(0.0)), &["i: a mask of shape [4]", "shape [3, 4]", "must be equal"]);
+    says(|| x.i(x.i(0).gt(0.0)), &["i: a mask of shape [4]", "shape [3, 4]", "must be equal"]);
     says(|| x.i((&k(&[0, 1]), &k(&[0, 1, 2]))), &["i: the indices, of shapes [2] and [3]"]);
     says(|| x.i(&x), &["i: the index of shape [3, 4] holds f64", "DType::I64"]);
-    says(|| x.set(0, &doubles(&[1.0, 2.0])), &["set: a source of shape [2]", "part of shape [4]"]);
+    says(|| x.set(0, doubles(&[1.0, 2.0])), &["set: a source of shape [2]", "part of shape [4]"]);
     says(|| x.slice(2, ..), &["slice: axis 2 is out of range for shape [3, 4]"]);
-    says(|| x.slice_scatter(1, 0..2, &doubles(&[0.0; 3])), &["slice_scatter: a source of shape [3]", "[3, 2]"]);
+    says(|| x.slice_scatter(1, 0..2, doubles(&[0.0; 3])), &["slice_scatter: a source of shape [3]", "[3, 2]"]);
     says(|| x.narrow(1, 3, 2), &["narrow: places 3 to 5 of axis 1", "[3, 4]"]);
 }
 
@@ -213,6 +213,7 @@ fn index_tensors_out_of_range_name_the_index_and_its_position() {
 }
 
 #[test]
+#[allow(clippy::reversed_empty_ranges)]
 fn misuse_of_shapes_and_products_names_the_shapes() {
     let x = Device::reference().zeros([3, 4], DType::F64);
     says(|| x.reshape([5, INFER]), &["reshape: the 12 elements of shape [3, 4] do not fill shape [5, INFER]"]);

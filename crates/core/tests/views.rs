@@ -48,7 +48,7 @@ impl Model {
 fn apply(x: &Tensor, m: &Model, kind: u8, a: usize, b: usize) -> (Tensor, Model) {
     let rank = m.shape.len();
     // Axes are given from the front or from the back.
-    let signed = |axis: usize| if b % 2 == 0 { axis as isize } else { axis as isize - rank as isize };
+    let signed = |axis: usize| if b.is_multiple_of(2) { axis as isize } else { axis as isize - rank as isize };
     if rank == 0 {
         return (x.unsqueeze(0), m.reshaped(vec![1]));
     }
