@@ -47,9 +47,11 @@ impl Program {
     }
 }
 
-/// A constant exactly, as a hexadecimal or symbolic literal.
+/// A constant exactly: a decimal that reads back as it, or its bits where a literal of single precision would overflow,
+/// vanish or be no number, which compilers warn about.
 fn constant(value: f64) -> String {
-    if value.is_finite() {
+    let single = value as f32;
+    if single.is_finite() && (single.is_normal() || value == 0.0) {
         format!("T({value:?})")
     } else {
         format!("T(__longlong_as_double(0x{:016x}LL))", value.to_bits())

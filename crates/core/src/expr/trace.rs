@@ -169,11 +169,13 @@ impl Expr {
         self.id
     }
 
-    pub(crate) fn unary(self, u: Unary) -> Expr {
+    /// A primitive given as a value: `x.unary(Unary::Exp)` is `x.exp()`.
+    pub fn unary(self, u: Unary) -> Expr {
         push(Inst::Unary(u, self.id))
     }
 
-    pub(crate) fn binary(self, b: Binary, rhs: Expr) -> Expr {
+    /// A primitive given as a value: `x.binary(Binary::Pow, y)` is `x.pow(y)`.
+    pub fn binary(self, b: Binary, rhs: Expr) -> Expr {
         push(Inst::Binary(b, self.id, rhs.id))
     }
 
