@@ -5,6 +5,10 @@
 #[allow(dead_code)] // the points are the tests'
 mod programs;
 
+#[path = "../tests/common/kernels.rs"]
+#[allow(dead_code)]
+mod kernels;
+
 fn main() {
-    print!("{}", programs::source(&programs::cases()));
+    print!("{}typedef float T;\n{}", programs::source(&programs::cases()), kernels::DIFFUSE.cuda);
 }

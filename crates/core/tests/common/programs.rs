@@ -22,7 +22,8 @@ impl Case {
         let special = [0.0, -0.0, 1.0, -1.0, 0.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
         let random = |k: u32, arg: usize, n: u32| philox([k, arg as u32], [n, 0, 0, 0])[0] as f64 / 4294967296.0;
         let inside = (0..24).map(|k| {
-            let at = |(arg, domain): (usize, &Range<f64>)| domain.start + random(k, arg, 0) * (domain.end - domain.start);
+            let at =
+                |(arg, domain): (usize, &Range<f64>)| domain.start + random(k, arg, 0) * (domain.end - domain.start);
             self.domains.iter().enumerate().map(at).collect()
         });
         let pick = |k: u32, arg: usize| special[(random(k, arg, 1) * special.len() as f64) as usize];
@@ -45,12 +46,7 @@ impl Case {
 }
 
 fn case(name: &str, traced: Traced, domains: &[Range<f64>]) -> Case {
-    Case {
-        name: name.into(),
-        program: traced.program,
-        uniforms: traced.uniforms.to_vec(),
-        domains: domains.to_vec(),
-    }
+    Case { name: name.into(), program: traced.program, uniforms: traced.uniforms.to_vec(), domains: domains.to_vec() }
 }
 
 /// All of them.
