@@ -120,6 +120,17 @@ pub trait Element: bytemuck::Pod + Send + Sync + PartialEq + fmt::Debug {
 #[repr(transparent)]
 pub struct Bool(pub u8);
 
+/// The nearest `f32`, or where there are two around `x`, the one with an odd last bit: it remembers that digits were
+/// cut, so that rounding it again, to fewer digits, is as good as rounding `x` once (Boldo and Melquiond 2008).
+fn round_to_odd(x: f64) -> f32 {
+    let nearest = x as f32;
+    if nearest as f64 == x || x.is_nan() {
+        return nearest;
+    }
+    let away = (nearest as f64).abs() > x.abs();
+    f32::from_bits((nearest.to_bits() - away as u32) | 1)
+}
+
 macro_rules! elements {
     ($($T:ty, $dtype:ident, $from32:expr, $from64:expr, $fromi:expr, $to32:expr, $to64:expr, $toi:expr;)*) => {$(
         impl Element for $T {
@@ -136,8 +147,8 @@ macro_rules! elements {
 elements! {
     f32, F32, |x| x, |x| x as f32, |x| x as f32, |x| x, |x| x as f64, |x| x as i64;
     f64, F64, |x| x as f64, |x| x, |x| x as f64, |x| x as f32, |x| x, |x| x as i64;
-    f16, F16, f16::from_f32, f16::from_f64, |x| f16::from_f64(x as f64), f16::to_f32, f16::to_f64, |x: f16| x.to_f32() as i64;
-    bf16, BF16, bf16::from_f32, bf16::from_f64, |x| bf16::from_f64(x as f64), bf16::to_f32, bf16::to_f64, |x: bf16| x.to_f32() as i64;
+    f16, F16, f16::from_f32, |x| f16::from_f32(round_to_odd(x)), |x| f16::from_f32(round_to_odd(x as f64)), f16::to_f32, f16::to_f64, |x: f16| x.to_f32() as i64;
+    bf16, BF16, bf16::from_f32, |x| bf16::from_f32(round_to_odd(x)), |x| bf16::from_f32(round_to_odd(x as f64)), bf16::to_f32, bf16::to_f64, |x: bf16| x.to_f32() as i64;
     i32, I32, |x| x as i32, |x| x as i32, |x| x as i32, |x| x as f32, |x| x as f64, |x| x as i64;
     i64, I64, |x| x as i64, |x| x as i64, |x| x, |x| x as f32, |x| x as f64, |x| x;
     u8, U8, |x| x as u8, |x| x as u8, |x| x as u8, |x| x as f32, |x| x as f64, |x| x as i64;

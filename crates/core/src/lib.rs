@@ -20,6 +20,42 @@
 //! let grads = loss.backward();
 //! assert_eq!(grads[&w].shape(), w.shape());
 //! ```
+//!
+//! # An operation of your own
+//!
+//! There are four ways, from the least work to the most. All have gradients of every order, on every device.
+//!
+//! 1. **A composite** is a function of tensors:
+//!    ```
+//!    # use cotangent_core::*;
+//!    fn cosine(a: &Tensor, b: &Tensor) -> Tensor {
+//!        (a * b).sum(-1) / (a.square().sum(-1) * b.square().sum(-1)).sqrt()
+//!    }
+//!    ```
+//! 2. **A scalar function**, with [`pointwise`], is one pass over memory; its derivatives are found by themselves. It can
+//!    have several outputs, and [`fold`](Pointwise::fold) what it computes. A primitive that the table of
+//!    [`expr`] lacks is one row in `expr/primitives.rs` and nothing else.
+//!    ```
+//!    # use cotangent_core::*;
+//!    fn mish(x: &Tensor) -> Tensor {
+//!        pointwise(|[x]| x * x.softplus().tanh()).named("mish").call([x])
+//!    }
+//!    ```
+//! 3. **A structural operation** computes its result by any means and [records](Tensor::record) the gradient by each
+//!    input, written with tensor operations. [`custom_vjp`] replaces the gradient of something that exists.
+//!    ```
+//!    # use cotangent_core::*;
+//!    fn product(a: &Tensor, b: &Tensor) -> Tensor {
+//!        no_grad(|| a.matmul(b))
+//!            .record("product")
+//!            .wrt(a, [b], |g, [b]| g.matmul(&b.t()))
+//!            .wrt(b, [a], |g, [a]| a.t().matmul(g))
+//!            .done()
+//!    }
+//!    ```
+//! 4. **A kernel of your own** is a function for host memory and its twin in CUDA C: see [`Kernel`].
+//!
+//! [`check::gradcheck`] checks each of them, and [`samples!`] makes it part of the conformance suite.
 
 mod approx;
 pub mod autograd;
