@@ -91,7 +91,7 @@ impl Loader {
     pub fn epoch(&self, epoch: u64) -> Epoch<'_> {
         let n = self.images.len();
         let order = self.seed.map_or_else(|| (0..n).collect(), |seed| permutation(n, seed, epoch));
-        Epoch { loader: self, order, next: 0, rows: vec![], labels: vec![] }
+        Epoch { loader: self, order, next: 0, bytes: vec![], rows: vec![], labels: vec![] }
     }
 }
 
@@ -103,6 +103,7 @@ pub struct Epoch<'a> {
     /// The batch to come.
     next: usize,
     /// Memory in which batches are put together.
+    bytes: Vec<u8>,
     rows: Vec<f32>,
     labels: Vec<i64>,
 }
@@ -113,10 +114,11 @@ impl Epoch<'_> {
         let start = batch * self.loader.batch;
         let chosen = &self.order[start..self.order.len().min(start + self.loader.batch)];
         let features = images.features();
-        self.rows.resize(chosen.len() * features, 0.0);
-        for (slot, &i) in chosen.iter().enumerate() {
-            normalize.apply(images.image(i), &mut self.rows[slot * features..][..features]);
-        }
+        // The bytes are brought together first: waiting for memory row by row is several times slower within arithmetic.
+        self.bytes.clear();
+        chosen.iter().for_each(|&i| self.bytes.extend_from_slice(images.image(i)));
+        self.rows.resize(self.bytes.len(), 0.0);
+        normalize.apply(&self.bytes, &mut self.rows);
         self.labels.clear();
         self.labels.extend(chosen.iter().map(|&i| images.labels()[i] as i64));
         (device.tensor(&self.rows, [chosen.len(), features]), device.tensor(&self.labels, [chosen.len()]))
