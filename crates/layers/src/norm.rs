@@ -1,8 +1,7 @@
 //! Normalizations.
 
-use crate::activation::along_channels;
 use crate::layer::{Layer, Mode, Norm};
-use cotangent_core::{Buffer, DType, Param, Shape, Tensor, keep, module, pointwise};
+use cotangent_core::{Buffer, DType, Param, Shape, Tensor, module, pointwise, resolve_axis};
 
 /// What a [`BatchNorm`] makes of the [`Mode`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -120,14 +119,11 @@ impl BatchNorm {
     fn remember(&self, mean: &Tensor, var: &Tensor, count: usize) {
         let (rate, count) = (self.rate, count as f64);
         let unbiased = if self.biased { 1.0 } else { count / (count - 1.0) };
-        let towards = |factor: f64| {
-            move |running: &Tensor, batch: &Tensor| {
-                let batch = batch.detach().reshape([batch.count()]).to(running.dtype());
-                pointwise(move |[r, b]| r + (b * factor - r) * rate).call([running.clone(), batch])
-            }
+        let towards = |running: &Tensor, batch: &Tensor, factor: f64| {
+            pointwise(move |[r, b]| r + (b * factor - r) * rate).call([running, &batch.to(running.dtype())])
         };
-        self.mean.update(|running| towards(1.0)(running, mean));
-        self.var.update(|running| towards(unbiased)(running, var));
+        self.mean.update(|running| towards(running, mean, 1.0));
+        self.var.update(|running| towards(running, var, unbiased));
     }
 }
 
@@ -137,36 +133,31 @@ impl Layer for BatchNorm {
     /// there is only one number per channel.
     #[track_caller]
     fn forward(&self, x: &Tensor, mode: &Mode) -> Tensor {
-        let shape = x.shape();
+        let (shape, channels) = (x.shape(), self.channels);
         assert!(shape.len() >= 2, "BatchNorm: needs a batch axis and a channel axis, but the shape is {shape}");
-        let axis = cotangent_core::resolve_axis("BatchNorm", self.axis, shape);
-        let channels = self.channels;
+        let axis = resolve_axis("BatchNorm", self.axis, shape);
         assert!(shape[axis] == channels, "BatchNorm: shape {shape} has not {channels} channels on axis {axis}");
-        let spread = |v: &Tensor| along_channels(v, x, axis, "BatchNorm");
         let norm = match self.statistics {
             Statistics::ByMode => mode.norm(),
             Statistics::Always(norm) => norm,
         };
-        let (mean, var) = if norm == Norm::Running {
-            (spread(&self.mean.get()), spread(&self.var.get()))
-        } else {
-            let count = shape.count() / shape[axis].max(1);
-            if count == 1 {
-                panic!(
-                    "BatchNorm: one number per channel in shape {shape} has no variance; use a larger batch (drop_last \
-                     in the loader), or Mode::Eval"
-                );
-            }
-            let axes: Vec<isize> = (0..shape.len() as isize).filter(|&a| a != axis as isize).collect();
-            let wide = widened(x);
-            let (mean, var) = (wide.mean(keep(&axes[..])), wide.var(keep(&axes[..]), 0.0));
-            if norm == Norm::Update {
-                self.remember(&mean, &var, count);
-            }
-            (mean, var)
-        };
-        let [scale, shift] = [&self.scale, &self.shift].map(|p| p.as_ref().map(|p| spread(p)));
-        standardize(x, &mean, &var, self.epsilon, scale.as_ref(), shift.as_ref())
+        let (scale, shift) = (self.scale.as_deref(), self.shift.as_deref());
+        if norm == Norm::Running {
+            let [mean, var] = [&self.mean, &self.var].map(|running| running.get().to(wide(x.dtype())));
+            return x.normalize(self.axis, &mean, &var, scale, shift, self.epsilon);
+        }
+        let count = shape.count() / channels.max(1);
+        if count == 1 {
+            panic!(
+                "BatchNorm: one number per channel in shape {shape} has no variance; use a larger batch (drop_last in the \
+                 loader), or Mode::Eval"
+            );
+        }
+        let (y, mean, var) = x.batch_norm(self.axis, scale, shift, self.epsilon);
+        if norm == Norm::Update {
+            self.remember(&mean, &var, count);
+        }
+        y
     }
 }
 
@@ -215,41 +206,11 @@ impl Layer for LayerNorm {
         if !x.shape().ends_with(&self.shape) {
             panic!("LayerNorm: shape {} does not end with {}, the shape that is normalized", x.shape(), self.shape);
         }
-        let axes: Vec<isize> = (1..=self.shape.len() as isize).map(|back| -back).collect();
-        let wide = widened(x);
-        let (mean, var) = (wide.mean(keep(&axes[..])), wide.var(keep(&axes[..]), 0.0));
-        standardize(x, &mean, &var, self.epsilon, self.scale.as_deref(), self.shift.as_deref())
+        x.layer_norm(&self.shape, self.scale.as_deref(), self.shift.as_deref(), self.epsilon)
     }
 }
 
-/// In `f32` if it is half precision.
-fn widened(x: &Tensor) -> Tensor {
-    if matches!(x.dtype(), DType::F16 | DType::BF16) { x.to(DType::F32) } else { x.clone() }
-}
-
-/// γ(x − μ)/√(σ² + ε) + β, computed in `f32` for half precision.
-#[track_caller]
-fn standardize(
-    x: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    epsilon: f64,
-    scale: Option<&Tensor>,
-    shift: Option<&Tensor>,
-) -> Tensor {
-    let wide = widened(x);
-    let [mean, var] = [mean, var].map(|s| s.to(wide.dtype()));
-    let [scale, shift] = [scale, shift].map(|s| s.map(|s| s.to(wide.dtype())));
-    let y = match (&scale, &shift) {
-        (None, None) => pointwise(move |[x, m, v]| (x - m) * (v + epsilon).rsqrt()).call([&wide, &mean, &var]),
-        (Some(scale), None) => {
-            pointwise(move |[x, m, v, a]| (x - m) * ((v + epsilon).rsqrt() * a)).call([&wide, &mean, &var, scale])
-        }
-        (None, Some(shift)) => {
-            pointwise(move |[x, m, v, b]| (x - m) * (v + epsilon).rsqrt() + b).call([&wide, &mean, &var, shift])
-        }
-        (Some(scale), Some(shift)) => pointwise(move |[x, m, v, a, b]| (x - m) * ((v + epsilon).rsqrt() * a) + b)
-            .call([&wide, &mean, &var, scale, shift]),
-    };
-    y.to(x.dtype())
+/// What half precision is computed in.
+fn wide(dtype: DType) -> DType {
+    if matches!(dtype, DType::F16 | DType::BF16) { DType::F32 } else { dtype }
 }
