@@ -136,9 +136,21 @@ impl Gradcheck {
     /// Runs the check.
     #[track_caller]
     pub fn run<const N: usize, R: SampleOutput>(&self, f: impl Fn([&Tensor; N]) -> R, inputs: [&Tensor; N]) -> Report {
-        let f = |x: &[Tensor]| f(std::array::from_fn(|k| &x[k])).tensors();
-        let inputs: Vec<Tensor> = inputs.iter().map(|x| double(x)).collect();
-        self.check(&f, &inputs)
+        self.run_all(|x| f(std::array::from_fn(|k| &x[k])), &inputs.map(Tensor::clone))
+    }
+
+    /// Runs the check on any number of inputs, such as all parameters of a model.
+    ///
+    /// ```
+    /// use cotangent_core::{check::*, *};
+    /// let weights: Vec<Tensor> = (1..4).map(|k| Tensor::full([2], 0.3 * k as f64)).collect();
+    /// let product = |w: &[Tensor]| w.iter().skip(1).fold(w[0].clone(), |product, w| product * w);
+    /// Gradcheck::new().orders(2).run_all(product, &weights).assert_ok();
+    /// ```
+    #[track_caller]
+    pub fn run_all<R: SampleOutput>(&self, f: impl Fn(&[Tensor]) -> R, inputs: &[Tensor]) -> Report {
+        let inputs: Vec<Tensor> = inputs.iter().map(double).collect();
+        self.check(&|x: &[Tensor]| f(x).tensors(), &inputs)
     }
 
     /// Runs the check on inputs that are doubles already.

@@ -211,7 +211,7 @@ impl Mutation {
     }
 
     fn mutate(&self, operation: &'static str, samples: &[Sample], score: &mut Score) {
-        let differentiable = samples.iter().filter(|s| s.orders > 0 && s.floats.contains(&DType::F64));
+        let differentiable = samples.iter().filter(|sample| sample.differentiable() && !sample.is_large());
         let subjects: Vec<Subject> =
             differentiable.map(|sample| Subject::new(&self.device, self.seed, operation, sample)).collect();
         let mut steps: BTreeMap<&'static str, usize> = BTreeMap::new();

@@ -142,6 +142,21 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Whether gradients are checked.
+    pub(super) fn differentiable(&self) -> bool {
+        self.orders > 0 && self.allows(DType::F64)
+    }
+
+    /// Whether it is there for a backend's blocks and threads; too large for finite differences.
+    pub(super) fn is_large(&self) -> bool {
+        self.inputs.iter().map(|input| input.shape.count()).sum::<usize>() > 1000
+    }
+
+    /// Whether it runs on elements of this type; integers count as allowed where they are tried.
+    pub(super) fn allows(&self, dtype: DType) -> bool {
+        !dtype.is_float() || self.floats.contains(&dtype)
+    }
+
     /// Runs on these floating-point types only; all four unless an operation says why not. Gradients are checked if
     /// `F64` is among them.
     pub fn floats(&mut self, floats: &[DType]) -> &mut Sample {
@@ -215,9 +230,9 @@ impl Samples {
 
     /// The samples of an operation; `None` if it is not registered.
     pub fn of(name: &str) -> Option<Vec<Sample>> {
-        let operation = inventory::iter::<Operation>().find(|operation| operation.name == name)?;
         let mut samples = Samples::default();
-        (operation.samples)(&mut samples);
-        Some(samples.0)
+        let registered = inventory::iter::<Operation>().filter(|operation| operation.name == name);
+        let count = registered.map(|operation| (operation.samples)(&mut samples)).count();
+        (count > 0).then_some(samples.0)
     }
 }

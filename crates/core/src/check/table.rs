@@ -24,6 +24,7 @@ fn unary_samples(u: Unary) -> Samples {
     s.case("matrix", [x(&[2, 3])], move |[x]| x.unary(u)).orders(orders).any_shape().integers = integers;
     s.case("in a formula", [x(&[5])], move |[x]| pointwise(move |[x]| x.unary(u) * 2.0 + x).call([x])).integers =
         integers;
+    s.case("large", [x(&[4099])], move |[x]| x.unary(u)).orders(orders);
     s.case("special values", [given([14], &SPECIAL)], move |[x]| x.unary(u)).orders(0).own_precision();
     if matches!(u, Unary::Not) {
         s.case("truth values", [truth([6])], move |[x]| x.unary(u)).orders(0);
@@ -47,6 +48,7 @@ fn binary_samples(b: Binary) -> Samples {
         pointwise(move |[x, y]| x.binary(b, y) * 2.0 + x * y).call([x, y])
     })
     .integers = integers;
+    s.case("large", [a(&[67, 61]), b_of(&[67, 61])], move |[x, y]| x.binary(b, y)).orders(orders);
     let (na, nb) = (inner(da), inner(db));
     s.case("number on the right", [a(&[4])], move |[x]| x.binary(b, nb)).orders(orders);
     s.case("number on the left", [b_of(&[4])], move |[y]| with_number(Primitive::Left(b), na, Cow::Borrowed(y)))
