@@ -76,7 +76,10 @@ impl Tensor {
     #[track_caller]
     pub fn dims<const N: usize>(&self) -> [usize; N] {
         let shape = self.shape();
-        shape[..].try_into().unwrap_or_else(|_| panic!("dims: expected {N} axes, but the shape is {shape}"))
+        match shape[..].try_into() {
+            Ok(extents) => extents,
+            Err(_) => panic!("dims: expected {N} axes, but the shape is {shape}; write a name for each axis"),
+        }
     }
 
     /// Number of axes.

@@ -48,6 +48,9 @@ impl Tensor {
         for x in operands {
             same_device("einsum", operands[0], x);
             same_dtype("einsum", operands[0], x);
+            if operands.len() > 1 {
+                not_bool("einsum", x);
+            }
         }
         match at_caller(|| Equation::parse(equation, operands)) {
             Ok(Equation { terms, output }) => at_caller(|| contract(terms, &output)),
@@ -74,6 +77,7 @@ impl Tensor {
         let op = "tensordot";
         same_device(op, self, rhs);
         same_dtype(op, self, rhs);
+        not_bool(op, self);
         crate::Axes::from(axes).resolve(op, self.shape());
         crate::Axes::from(rhs_axes).resolve(op, rhs.shape());
         // Axes are numbered through both operands; a pair has the number of its left one.
@@ -96,6 +100,14 @@ impl Tensor {
         let output: Vec<Label> = labels.iter().filter(alone).copied().collect();
         let term = |x: &Tensor, labels: &[Label]| Term { x: x.clone(), labels: labels.to_vec() };
         at_caller(|| contract(vec![term(self, left), term(rhs, right)], &output))
+    }
+}
+
+/// Panics at products of truth values.
+#[track_caller]
+fn not_bool(op: &str, x: &Tensor) {
+    if x.dtype() == DType::Bool {
+        panic!("{op}: arithmetic on bool of shape {}; convert with .to(DType::I64) or .to(DType::F32)", x.shape());
     }
 }
 

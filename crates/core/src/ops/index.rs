@@ -13,7 +13,10 @@ impl Layout {
             window.offset = (self.offset as isize + self.strides[axis] * start as isize) as usize;
         }
         window.shape[axis] = len;
-        window.strides[axis] *= step;
+        // A single place has no neighbour, and a step beyond the axis could overflow.
+        if len > 1 {
+            window.strides[axis] *= step;
+        }
         window
     }
 }

@@ -115,7 +115,7 @@ impl Tensor {
     #[track_caller]
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let shape = self.shape();
-        if self.rank() < 2 || groups == 0 || !shape[1].is_multiple_of(groups) {
+        if self.rank() < 2 || groups == 0 || groups > shape[1].max(1) || !shape[1].is_multiple_of(groups) {
             panic!("group_norm: axis 1 of shape {shape} does not divide into {groups} groups");
         }
         let inner: usize = shape[2..].iter().product();
@@ -147,7 +147,7 @@ impl Tensor {
     #[track_caller]
     pub fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
         self.check_float("local_response_norm");
-        if self.rank() < 2 || size == 0 {
+        if self.rank() < 2 || size == 0 || size > isize::MAX as usize / 8 {
             panic!("local_response_norm: {size} channels around each of axis 1 of shape {}", self.shape());
         }
         let x = &self.widened();

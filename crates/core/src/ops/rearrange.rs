@@ -9,7 +9,7 @@ use crate::tensor::{Tensor, checked_count};
 impl Layout {
     /// The diagonal through two axes, as the last axis: `offset` places above the main one, or below if negative.
     pub fn diagonal(&self, offset: isize, row: usize, column: usize) -> Layout {
-        let start = [(-offset).max(0) as usize, offset.max(0) as usize];
+        let start = [offset.min(0).unsigned_abs(), offset.max(0).unsigned_abs()];
         let len = self.shape[row].saturating_sub(start[0]).min(self.shape[column].saturating_sub(start[1]));
         let mut window = self.slice(row, start[0], len, 1).slice(column, start[1], len, 1);
         let step = self.strides[row] + self.strides[column];
@@ -59,10 +59,11 @@ impl Tensor {
         let extent = |k: usize| (k + self.rank()).checked_sub(rank).map_or(1, |at| self.shape()[at]);
         let count = |k: usize| (k + counts.len()).checked_sub(rank).map_or(1, |at| counts[at]);
         let shape: Shape = (0..rank).map(|k| count(k).saturating_mul(extent(k))).collect();
-        checked_count(op, &shape);
         // Each axis as (repeats, extent): the repeats are stretched, and the copy merges the pairs.
         let single: Shape = (0..rank).flat_map(|k| [1, extent(k)]).collect();
         let pairs: Shape = (0..rank).flat_map(|k| [count(k), extent(k)]).collect();
+        checked_count(op, &shape);
+        checked_count(op, &pairs);
         self.reshaped(op, &single).expand(pairs).reshaped(op, &shape)
     }
 
@@ -83,6 +84,7 @@ impl Tensor {
         pairs[at + 1] = count;
         shape[at] = shape[at].saturating_mul(count);
         checked_count(op, &shape);
+        checked_count(op, &pairs);
         self.reshaped(op, &single).expand(pairs).reshaped(op, &shape)
     }
 
@@ -159,7 +161,9 @@ impl Tensor {
     pub fn diag(&self, offset: isize) -> Tensor {
         match self.rank() {
             1 => {
-                let n = self.count() + offset.unsigned_abs();
+                let Some(n) = self.count().checked_add(offset.unsigned_abs()) else {
+                    panic!("diag: a matrix with {} elements on diagonal {offset} is too large", self.count())
+                };
                 let zeros = self.device().full([n, n], 0.0, self.dtype());
                 let region = Layout::contiguous([n, n]).diagonal(offset, 0, 1);
                 zeros.assign_region("diag", &region, self)

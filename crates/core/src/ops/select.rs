@@ -94,9 +94,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn masked_select(&self, mask: &Tensor) -> Tensor {
-        let shape = self.shape().broadcast(mask.shape()).unwrap_or_else(|| {
-            panic!("masked_select: a mask of shape {} does not broadcast with shape {}", mask.shape(), self.shape())
-        });
+        let Some(shape) = self.shape().broadcast(mask.shape()) else {
+            panic!(
+                "masked_select: a mask of shape {} does not broadcast with shape {}; extents must be equal or 1",
+                mask.shape(),
+                self.shape()
+            )
+        };
         let whole = self.expand(&shape);
         whole.reshape([shape.count()]).gather(0, &mask.expand(&shape).positions("masked_select"))
     }

@@ -29,7 +29,7 @@ impl Tensor {
     pub fn split(&self, lengths: impl AsRef<[usize]>, axis: isize) -> Vec<Tensor> {
         let lengths = lengths.as_ref();
         let n = self.shape()[resolve_axis("split", axis, self.shape())];
-        if lengths.iter().sum::<usize>() != n {
+        if lengths.iter().try_fold(0usize, |sum, &len| sum.checked_add(len)) != Some(n) {
             panic!(
                 "split: lengths {lengths:?} do not add up to the {n} places of axis {axis} of shape {}",
                 self.shape()

@@ -2,7 +2,7 @@
 
 use crate::pointwise::stretched_axes;
 use crate::shape::{Axes, Layout, Shape, keep, resolve_axis, resolve_new_axis};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, checked_count};
 use smallvec::{SmallVec, smallvec};
 use std::ops::{Bound, RangeBounds};
 
@@ -31,7 +31,11 @@ impl Tensor {
     #[track_caller]
     pub fn view_as(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
-        if shape.inferred(self.count()).is_some_and(|shape| self.layout.reshape(&shape).is_none()) {
+        let inferred = shape.inferred(self.count());
+        if let Some(shape) = &inferred {
+            checked_count("view_as", shape);
+        }
+        if inferred.is_some_and(|shape| self.layout.reshape(&shape).is_none()) {
             panic!(
                 "view_as: shape {} with strides {:?} has no view of shape {shape}; use reshape, which copies",
                 self.shape(),
@@ -50,6 +54,7 @@ impl Tensor {
         if &shape == self.shape() {
             return self.clone();
         }
+        checked_count(op, &shape);
         let source = match self.layout.reshape(&shape) {
             Some(layout) => self.with_layout(layout),
             None => self.copied().with_layout(Layout::contiguous(&shape)),
@@ -73,15 +78,17 @@ impl Tensor {
     #[track_caller]
     pub fn flatten(&self, axes: impl RangeBounds<isize>) -> Tensor {
         let shape = self.shape();
+        // A place between axes, counted from the end, is one more than that of the axis before it.
+        let place = |axis: isize| if axis < 0 { axis.saturating_sub(1) } else { axis };
         let first = match axes.start_bound() {
             Bound::Unbounded => 0,
-            Bound::Included(&axis) => resolve_new_axis("flatten", if axis < 0 { axis - 1 } else { axis }, shape),
+            Bound::Included(&axis) => resolve_new_axis("flatten", place(axis), shape),
             Bound::Excluded(&axis) => resolve_axis("flatten", axis, shape) + 1,
         };
         let end = match axes.end_bound() {
             Bound::Unbounded => shape.len(),
             Bound::Included(&axis) => resolve_axis("flatten", axis, shape) + 1,
-            Bound::Excluded(&axis) => resolve_new_axis("flatten", if axis < 0 { axis - 1 } else { axis }, shape),
+            Bound::Excluded(&axis) => resolve_new_axis("flatten", place(axis), shape),
         };
         if first > end {
             panic!("flatten: axis {first} lies behind axis {end} of shape {shape}");
@@ -156,7 +163,10 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn permute_axes(&self, order: &[isize]) -> Tensor {
-        let axes: SmallVec<[usize; 6]> = order.iter().map(|&a| resolve_axis("permute", a, self.shape())).collect();
+        let mut axes: SmallVec<[usize; 6]> = SmallVec::new();
+        for &axis in order {
+            axes.push(resolve_axis("permute", axis, self.shape()));
+        }
         let mut back: SmallVec<[isize; 6]> = smallvec![-1; self.rank()];
         axes.iter().enumerate().for_each(|(to, &from)| back[from] = to as isize);
         if axes.len() != self.rank() || back.contains(&-1) {
@@ -223,6 +233,7 @@ impl Tensor {
         if self.shape().broadcast(&shape).as_ref() != Some(&shape) {
             panic!("expand: shape {} does not stretch to {shape}; only extents of 1 can grow", self.shape());
         }
+        checked_count("expand", &shape);
         // The engine sums the cotangent back to this shape.
         self.with_layout(self.layout.broadcast_to(&shape)).record("expand").wrt(self, [], |g, []| g.clone()).done()
     }
