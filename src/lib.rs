@@ -39,8 +39,8 @@ pub mod prelude {
     };
     pub use crate::optim::{Adam, AdamW, Optimizer, Schedule, Sgd};
     pub use crate::{
-        Buffer, DType, Device, Ellipsis, Fold, Grads, INFER, Module, NewAxis, Param, Rng, Tensor, keep, module, no_grad,
-        pointwise, step,
+        Buffer, DType, Device, Ellipsis, Fold, Grads, INFER, Module, NewAxis, Param, Rng, Tensor, keep, module,
+        no_grad, pointwise, step,
     };
 }
 
