@@ -75,7 +75,8 @@ fn a_frozen_half_has_no_gradients_and_stays() {
     // Weight and bias of the dense layer; scale, shift, mean and variance of the normalization.
     assert_eq!(model.freeze("0").unwrap(), 6);
     let before = save(&model.state());
-    let loss = cross_entropy(&model.forward(&rng.normal([8, 6]), &Mode::Train(&rng)), &Tensor::from_slice(&[0i64; 8], [8]));
+    let loss =
+        cross_entropy(&model.forward(&rng.normal([8, 6]), &Mode::Train(&rng)), &Tensor::from_slice(&[0i64; 8], [8]));
     let grads = loss.backward();
     assert_eq!(grads.len(), 2, "weight and bias of the output layer alone");
     learn(&mut model, &mut adam, &rng, 3);
