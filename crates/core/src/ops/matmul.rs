@@ -87,8 +87,7 @@ impl Tensor {
         self.ranks("outer", rhs, [1, 1]).unsqueeze(1) * rhs.unsqueeze(0)
     }
 
-    /// `beta · self + alpha · a · b` for matrices a and b, to whose product this tensor broadcasts. Where `beta` is 0 this
-    /// tensor does not count, not even if it is NaN.
+    /// `beta · self + alpha · a · b` for matrices a and b, to whose product this tensor broadcasts.
     ///
     /// # Panics
     /// If shapes do not agree.
@@ -103,9 +102,6 @@ impl Tensor {
         let product = a.mm(b);
         if self.shape().broadcast(product.shape()).as_ref() != Some(product.shape()) {
             panic!("addmm: shape {} does not broadcast to the product's {}", self.shape(), product.shape());
-        }
-        if beta == 0.0 {
-            return product * alpha;
         }
         pointwise(move |[bias, p]| beta * bias + alpha * p).named("addmm").call([self, &product])
     }

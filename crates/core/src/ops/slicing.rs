@@ -227,7 +227,9 @@ impl Tensor {
             (true, Scatter::Add) => self.windowed(op, &plan) + source.fitting(op, &region.shape),
             (false, _) => self.windowed(op, &plan).written(op, &plan.tensors, source, mode),
         };
-        if region == Layout::contiguous(self.shape()) {
+        // A part that is the whole still has the base behind it, unless it replaces it.
+        let replaced = plan.tensors.is_empty() && mode == Scatter::Set;
+        if region == Layout::contiguous(self.shape()) && !replaced {
             return part;
         }
         self.assign_region(op, &region, &part)
