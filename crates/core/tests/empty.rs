@@ -50,7 +50,7 @@ fn views_and_rearrangements() {
         ("contiguous", x.t().contiguous(), vec![2, 3, 0]),
         ("pad", x.pad([(1, 1)], Pad::Reflect), vec![2, 0, 5]),
         ("i", x.i((Ellipsis, step(.., -1), NewAxis, 1)), vec![2, 0, 1]),
-        ("i, mask", x.i(&x.detach().gt(0.0)), vec![0]),
+        ("i, mask", x.i(x.detach().gt(0.0)), vec![0]),
         ("set", x.set((.., .., 0), 1.0), vec![2, 0, 3]),
         ("sum_to", x.sum_to([1, 3]), vec![1, 3]),
         ("diag", zeros(0).diag(0), vec![0, 0]),
