@@ -25,6 +25,9 @@ samples!("scalar", |s| one(s, |x| if x.rank() == 0 { x.reshape([1]) } else { x.c
 samples!("empty", |s| one(s, |x| if x.count() == 0 { panic!("no elements") } else { x.clone() }));
 samples!("gradient", |s| one(s, |x| identity(x, |_| -1.0)));
 samples!("no samples", |_| {});
+samples!("unchecked gradient", |s| {
+    s.case("vector", [real([3], -2.0..2.0)], |[x]| x.exp()).orders(0);
+});
 samples!("second order", |s| {
     s.case("vector", [distinct([3], 0.5..2.0)], |[x]| {
         x.detach()
@@ -61,6 +64,7 @@ fn each_fault_is_found_where_it_is() {
         ("empty", "matrix, shape [0, 3] f32"),
         ("gradient", "matrix"),
         ("no samples", ""),
+        ("unchecked gradient", "vector, untracked"),
         ("second order", "vector"),
     ];
     for (operation, case) in faults {
@@ -78,7 +82,14 @@ fn a_fault_is_found_nowhere_else() {
     };
     assert_eq!(
         cases("half precision"),
-        ["matrix, f16", "matrix, transposed f16", "matrix, offset f16", "matrix, flipped f16", "matrix, repeated f16"]
+        [
+            "matrix, f16",
+            "matrix, transposed f16",
+            "matrix, offset f16",
+            "matrix, flipped f16",
+            "matrix, repeated f16",
+            "matrix, f16 gradient"
+        ]
     );
     assert_eq!(cases("gradient in f32"), ["matrix, f32 gradient"]);
     assert_eq!(cases("integers"), ["matrix, i32"]);

@@ -73,5 +73,5 @@ samples!("cat", |s| {
 samples!("add", |s| {
     s.case("rows and a vector", [real([67, 131], -2.0..2.0), real([131], -2.0..2.0)], |[a, b]| a + b);
     s.case("columns and a matrix", [real([67, 1], -2.0..2.0), real([67, 131], -2.0..2.0)], |[a, b]| a + b);
-    s.case("three axes", [real([9, 1, 35], -2.0..2.0), real([17, 1], -2.0..2.0)], |[a, b]| a + b);
+    s.case("three axes", [real([9, 1, 135], -2.0..2.0), real([17, 1], -2.0..2.0)], |[a, b]| a + b);
 });

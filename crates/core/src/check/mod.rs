@@ -67,6 +67,7 @@ mod mutation;
 mod registry;
 mod report;
 mod slopes;
+mod suite;
 mod table;
 
 pub use conformance::{Conformance, conformance};

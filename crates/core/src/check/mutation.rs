@@ -1,10 +1,11 @@
 //! A test of the tests: gradients are falsified on purpose, and the checks must notice.
 
-use super::conformance::{Suite, operations};
+use super::conformance::operations;
 use super::gradcheck::{Gradcheck, Graph};
 use super::inputs::Stream;
 use super::registry::Sample;
 use super::report::Report;
+use super::suite::Suite;
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::attempt;
@@ -255,13 +256,12 @@ struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn new(device: &'a Device, seed: u64, operation: &'static str, sample: &'a Sample) -> Subject<'a> {
-        let shapes = sample.inputs.iter().map(|input| input.shape.clone()).collect();
         let mut subject = Subject {
             device,
             seed,
             operation,
             sample,
-            shapes,
+            shapes: sample.shapes(),
             inputs: vec![],
             steps: BTreeMap::new(),
             truth: [vec![], vec![]],

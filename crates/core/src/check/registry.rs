@@ -142,6 +142,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Extents of every input.
+    pub(super) fn shapes(&self) -> Vec<Shape> {
+        self.inputs.iter().map(|input| input.shape.clone()).collect()
+    }
+
     /// Whether gradients are checked.
     pub(super) fn differentiable(&self) -> bool {
         self.orders > 0 && self.allows(DType::F64)
