@@ -27,9 +27,11 @@ pub use activation::{
     Silu, Softplus, Softsign, Tanh,
 };
 pub use dense::{Dense, linear};
-pub use dropout::{Dropout, dropout};
+pub use dropout::{
+    AlphaDropout, ChannelDropout, Dropout, GaussianDropout, alpha_dropout, channel_dropout, dropout, gaussian_dropout,
+};
 pub use init::{Fans, Init, Law, SELU_GAIN, TANH_GAIN};
 pub use layer::{Flatten, Lambda, Layer, Mode, Norm};
 pub use loss::cross_entropy;
-pub use norm::{BatchNorm, LayerNorm, Statistics};
+pub use norm::{BatchNorm, GroupNorm, LayerNorm, RmsNorm, Statistics};
 pub use summary::{Kind, Row, Summary, summary};

@@ -210,6 +210,82 @@ impl Layer for LayerNorm {
     }
 }
 
+/// Normalization by the root of the mean square over the last axes (Zhang and Sennrich 2019): γ·x/√(mean x² + ε). ε is
+/// 10⁻⁵, γ starts as 1.
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    /// γ, of the normalized shape.
+    pub scale: Param,
+    epsilon: f64,
+}
+module!(RmsNorm { scale; epsilon });
+
+impl RmsNorm {
+    /// Over the last axes, which have the extents `shape`.
+    pub fn new(shape: impl Into<Shape>) -> RmsNorm {
+        RmsNorm { scale: Param::new(Tensor::ones(shape).contiguous()).without_decay(), epsilon: 1e-5 }
+    }
+
+    /// Another ε.
+    pub fn epsilon(self, epsilon: f64) -> RmsNorm {
+        RmsNorm { epsilon, ..self }
+    }
+}
+
+impl Layer for RmsNorm {
+    /// # Panics
+    /// If the last axes of `x` have not the layer's extents.
+    #[track_caller]
+    fn forward(&self, x: &Tensor, _: &Mode) -> Tensor {
+        x.rms_norm(self.scale.shape(), Some(&self.scale), self.epsilon)
+    }
+}
+
+/// Group normalization (Wu and He 2018): the channels (axis 1) of each element of the batch in groups, each standardized
+/// over its channels and all further axes, then γ· + β for each channel. ε is 10⁻⁵, γ starts as 1 and β as 0. With as
+/// many groups as channels it is instance normalization (Ulyanov et al. 2016).
+#[doc(alias = "InstanceNorm")]
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    /// γ, of shape `[channels]`.
+    pub scale: Param,
+    /// β, of shape `[channels]`.
+    pub shift: Param,
+    groups: usize,
+    epsilon: f64,
+}
+module!(GroupNorm { scale, shift; groups, epsilon });
+
+impl GroupNorm {
+    /// For `channels` channels in `groups` groups.
+    ///
+    /// # Panics
+    /// If they do not divide evenly.
+    #[track_caller]
+    pub fn new(groups: usize, channels: usize) -> GroupNorm {
+        assert!(
+            groups > 0 && channels.is_multiple_of(groups),
+            "GroupNorm: {channels} channels do not divide into {groups} groups"
+        );
+        let fill = |value| Param::new(Tensor::full([channels], value).contiguous()).without_decay();
+        GroupNorm { scale: fill(1.0), shift: fill(0.0), groups, epsilon: 1e-5 }
+    }
+
+    /// Another ε. Keras has 10⁻³.
+    pub fn epsilon(self, epsilon: f64) -> GroupNorm {
+        GroupNorm { epsilon, ..self }
+    }
+}
+
+impl Layer for GroupNorm {
+    /// # Panics
+    /// If `x` has not the layer's channels on axis 1.
+    #[track_caller]
+    fn forward(&self, x: &Tensor, _: &Mode) -> Tensor {
+        x.group_norm(self.groups, Some(&self.scale), Some(&self.shift), self.epsilon)
+    }
+}
+
 /// What half precision is computed in.
 fn wide(dtype: DType) -> DType {
     if matches!(dtype, DType::F16 | DType::BF16) { DType::F32 } else { dtype }

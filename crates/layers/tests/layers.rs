@@ -153,6 +153,44 @@ fn dropout_at_its_ends() {
     assert!(attempt(|| dropout(&x, 1.5, &Rng::new(1))).unwrap_err().to_string().contains("p = 1.5"));
 }
 
+/// Mean and variance.
+fn moments(x: &Tensor) -> (f64, f64) {
+    (x.mean(..).item(), x.var(.., 0.0).item())
+}
+
+#[test]
+fn alpha_dropout_keeps_mean_and_variance() {
+    let rng = Rng::new(12);
+    let x = rng.normal([100_000]);
+    for p in [0.1, 0.5] {
+        let (mean, var) = moments(&alpha_dropout(&x, p, &rng));
+        assert!(mean.abs() < 0.02 && (var - 1.0).abs() < 0.03, "{p}: {mean}, {var}");
+    }
+    // What PyTorch's makes of zeros for p = ½.
+    let y = alpha_dropout(&Tensor::zeros([100]), 0.5, &rng).to_vec::<f32>();
+    assert!(y.iter().all(|&y| (y.abs() - 0.7791939).abs() < 1e-6));
+}
+
+#[test]
+fn gaussian_dropout_has_the_moments_of_dropout() {
+    let rng = Rng::new(13);
+    for p in [0.1, 0.5] {
+        let (mean, var) = moments(&gaussian_dropout(&Tensor::ones([100_000]), p, &rng));
+        assert!((mean - 1.0).abs() < 0.02 && (var - p / (1.0 - p)).abs() < 0.03, "{p}: {mean}, {var}");
+    }
+}
+
+#[test]
+fn channels_are_dropped_whole() {
+    let y = channel_dropout(&Tensor::ones([50, 20, 3]), 0.5, &Rng::new(14)).to_vec::<f32>();
+    assert!(y.chunks(3).all(|c| c == [0.0; 3] || c == [2.0; 3]));
+    let kept = y.iter().filter(|&&y| y > 0.0).count() / 3;
+    // Six deviations of 1000 fair coins.
+    assert!(kept.abs_diff(500) < 95, "{kept}");
+    let x = Tensor::new([f32::INFINITY, f32::NAN], [1, 1, 2]);
+    assert_eq!(channel_dropout(&x, 1.0, &Rng::new(1)).to_vec::<f32>(), [0.0, 0.0]);
+}
+
 #[test]
 fn dropout_differs_by_step_and_not_by_run() {
     let run = || {
