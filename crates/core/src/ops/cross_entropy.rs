@@ -139,17 +139,24 @@ impl CrossEntropy {
         }
         let classes = x.shape()[labels.axis];
         let places = x.device().arange(0.0, classes as f64, 1.0, x.dtype()).reshape(vector_shape(x, labels.axis));
-        let number = labels.index.to(x.dtype());
-        let (weight, valid) = (labels.weight.clone(), labels.valid.clone());
-        let gradient = move |[g, x, z, w, k, t, u, s, v]: [Expr; 9]| {
-            let own = certain * w;
-            v.select(g * ((own + s) * (x - z).exp() - t.eq(k).select(own, 0.0) - u), 0.0)
+        // Few arguments make a fast map: what is per sample is computed before, and an ignored label is −1.
+        let marked = pointwise(|[t, v]| v.select(t, -1.0)).call([&labels.index, &labels.valid]).to(x.dtype());
+        let (weight, smooth) = (labels.weight.clone(), self.smoothing > 0.0);
+        let factors = move |[g, w, s]: [Expr; 3]| [g * (certain * w + s), g * (certain * w)];
+        let hard = |[x, z, p, t, k]: [Expr; 5]| t.lt(0.0).select(0.0, p * ((x - z).exp() - t.eq(k)));
+        let soft = |[x, z, p, t, k, q, g, u]: [Expr; 8]| {
+            t.lt(0.0).select(0.0, p * (x - z).exp() - t.eq(k).select(q, 0.0) - g * u)
         };
         losses
             .record("cross_entropy")
             .wrt(x, [x, &total], move |g, [x, total]| {
-                let args = [g, x, total, &weight, &places, &number, &uniform, &spread, &valid];
-                pointwise(gradient).named("cross_entropy").call(args)
+                let [p, q] = pointwise(factors).named("cross_entropy").call([g, &weight, &spread]);
+                if smooth {
+                    let args = [x, total, &p, &marked, &places, &q, g, &uniform];
+                    pointwise(soft).named("cross_entropy").call(args)
+                } else {
+                    pointwise(hard).named("cross_entropy").call([x, total, &p, &marked, &places])
+                }
             })
             .done()
     }
