@@ -267,13 +267,32 @@ fn states_load_by_path() {
 }
 
 #[test]
+fn tied_parameters_stay_tied_when_loaded() {
+    let w = Param::new(Tensor::ones([2]));
+    let mut model = (w.clone(), Param::new(Tensor::zeros([1])), w);
+    let mut state = model.state();
+    assert_eq!(state.keys().collect::<Vec<_>>(), ["0", "1", "2"]);
+    // One of the entries is enough.
+    state.remove("0").unwrap();
+    state.insert("2".into(), Tensor::new([3.0, 4.0], [2]));
+    model.load(&state).unwrap();
+    assert_eq!((model.0.to_vec::<f32>(), model.2.to_vec::<f32>()), (vec![3.0, 4.0], vec![3.0, 4.0]));
+    assert_eq!((&*model.0 * &*model.2).sum(..).backward()[&model.0].to_vec::<f32>(), [6.0, 8.0]);
+    assert_eq!(model.freeze("2").unwrap(), 1);
+    assert!(!model.0.is_tracked() && model.1.is_tracked());
+    // Without any of them it is missing.
+    state.remove("2").unwrap();
+    assert_eq!(model.load(&state).unwrap_err().missing, ["0", "2"]);
+}
+
+#[test]
 fn collections_are_sequences() {
     let rng = Rng::new(1);
     let boxed: Vec<Box<dyn Layer>> = vec![Box::new(Flatten), Box::new(Dense::new(6, 2, &rng)), Box::new(Relu)];
     assert_eq!(boxed.params()[0].0, "1.weight");
     assert_eq!(boxed.forward(&Tensor::ones([5, 2, 3]), &Mode::Eval).shape(), [5, 2]);
     let stages = [(Dense::new(2, 2, &rng), Relu), (Dense::new(2, 2, &rng), Relu)];
-    assert_eq!(stages.params().iter().map(|(path, _)| &**path).last(), Some("1.0.bias"));
+    assert_eq!(stages.params().last().unwrap().0, "1.0.bias");
     let skipped: Option<Dense> = None;
     let model = (stages, skipped, Lambda(|x: &Tensor| x * 2.0));
     let (x, mode) = (Tensor::ones([1, 2]), Mode::Eval);
