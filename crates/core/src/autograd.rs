@@ -3,7 +3,7 @@
 
 use crate::shape::Shape;
 use crate::tape::{Sweep, boundary, is_recording, next_id, no_grad, replay, tracks, with_grad};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, checked_count};
 use smallvec::SmallVec;
 use std::ops::{AddAssign, Index};
 use std::panic::Location;
@@ -333,8 +333,8 @@ pub fn value_and_grad<const N: usize>(
 /// Gradients of ⟨y, g⟩ by `leaves`, zeros where there are none.
 #[track_caller]
 fn pull<const N: usize>(op: &str, y: &Tensor, g: &Tensor, leaves: [&Tensor; N], record: bool) -> [Tensor; N] {
+    check_direction(op, "cotangent", g, "output", y);
     if y.node.is_none() {
-        check_direction(op, "cotangent", g, "output", y);
         return leaves.map(Tensor::zeros_like);
     }
     let found = grads(&[(y, g)], &leaves, Options { retain: true, record });
@@ -403,20 +403,35 @@ pub fn jvp<const N: usize>(
 /// ```
 #[track_caller]
 pub fn jacobian(f: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
-    let record = recorded(&[x]);
     let (y, [leaf]) = on_leaves([x], |[x]| f(x));
-    let shape: Shape = y.shape().iter().chain(x.shape().iter()).copied().collect();
-    let rows: Vec<Tensor> = (0..y.count())
-        .map(|k| {
-            let one = y.detach().ones_like().reshape([y.count()]).narrow(0, 0, 1);
-            let u = y.zeros_like().reshape([y.count()]).slice_assign(0, k, &one).reshape(y.shape());
-            pull("jacobian", &y, &u, [&leaf], record)[0].clone()
-        })
-        .collect();
+    rows("jacobian", &y, &leaf, recorded(&[x]))
+}
+
+/// The Jacobian of a recorded result by a leaf, row by row.
+#[track_caller]
+fn rows(op: &str, y: &Tensor, leaf: &Tensor, record: bool) -> Tensor {
+    let shape: Shape = y.shape().iter().chain(leaf.shape().iter()).copied().collect();
+    checked_count(op, &shape);
+    let mut rows = vec![];
+    for k in 0..y.count() {
+        let one = y.detach().ones_like().reshape([y.count()]).narrow(0, 0, 1);
+        let u = y.zeros_like().reshape([y.count()]).slice_assign(0, k, &one).reshape(y.shape());
+        let [row] = pull(op, y, &u, [leaf], record);
+        rows.push(row);
+    }
     if rows.is_empty() {
-        return x.device().full(shape, 0.0, y.dtype());
+        return leaf.device().full(shape, 0.0, y.dtype());
     }
     Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0).reshape(shape)
+}
+
+/// The gradient of a scalar function, recorded, and the leaf that stands for `x`.
+#[track_caller]
+fn slope(op: &str, f: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> (Tensor, Tensor) {
+    let (y, [leaf]) = on_leaves([x], |[x]| f(x));
+    y.check_scalar(op);
+    let [g] = pull(op, &y, &y.ones_like(), [&leaf], true);
+    (g, leaf)
 }
 
 /// The Hessian of a scalar function at `x`, of shape `[x's shape.., x's shape..]`.
@@ -427,8 +442,9 @@ pub fn jacobian(f: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
 /// assert_eq!(h.to_vec::<f32>(), [6.0, 0.0, 0.0, 12.0]);
 /// ```
 #[track_caller]
-pub fn hessian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
-    jacobian(|x| value_and_grad(|[x]| f(x), [x]).1[0].clone(), x)
+pub fn hessian(f: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
+    let (g, leaf) = slope("hessian", f, x);
+    rows("hessian", &g, &leaf, recorded(&[x]))
 }
 
 /// The Hessian of a scalar function times a vector, in one pass of each order.
@@ -440,8 +456,10 @@ pub fn hessian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
 /// assert_eq!(hv.to_vec::<f32>(), [6.0, 12.0]);
 /// ```
 #[track_caller]
-pub fn hvp(f: impl Fn(&Tensor) -> Tensor, x: &Tensor, v: &Tensor) -> Tensor {
-    let (_, [hv]) = vjp(|[x]| value_and_grad(|[x]| f(x), [x]).1[0].clone(), [x], v);
+pub fn hvp(f: impl FnOnce(&Tensor) -> Tensor, x: &Tensor, v: &Tensor) -> Tensor {
+    check_direction("hvp", "vector", v, "input", x);
+    let (g, leaf) = slope("hvp", f, x);
+    let [hv] = pull("hvp", &g, v, [&leaf], recorded(&[x]) || tracks(v));
     hv
 }
 

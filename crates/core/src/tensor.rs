@@ -152,7 +152,11 @@ impl Tensor {
     /// If there is not exactly one element.
     #[track_caller]
     pub fn item(&self) -> f64 {
-        assert!(self.count() == 1, "item: expected one element, but the shape is {}", self.shape());
+        assert!(
+            self.count() == 1,
+            "item: expected one element, but the shape is {}; reduce it first, or use .to_vec()",
+            self.shape()
+        );
         self.detach().to(DType::F64).to_vec::<f64>()[0]
     }
 
@@ -186,7 +190,7 @@ impl Tensor {
     /// If the tensor is untracked.
     #[track_caller]
     pub fn retain_grad(&self) -> &Tensor {
-        let node = self.node.as_ref().expect("retain_grad: the tensor is untracked, so it has no gradient");
+        let node = self.node.as_ref().expect("retain_grad: the tensor is untracked, so it has no gradient; call .tracked() first");
         node.retain.store(true, Ordering::Relaxed);
         self
     }
@@ -208,7 +212,7 @@ impl Tensor {
     #[track_caller]
     pub fn hook(&self, hook: impl Fn(&Tensor) -> Option<Tensor> + Send + Sync + 'static) -> HookHandle {
         static KEY: AtomicU64 = AtomicU64::new(0);
-        let node = self.node.as_ref().expect("hook: the tensor is untracked, so it has no gradient");
+        let node = self.node.as_ref().expect("hook: the tensor is untracked, so it has no gradient; call .tracked() first");
         let key = KEY.fetch_add(1, Ordering::Relaxed);
         node.hooks.lock().unwrap().push((key, Arc::new(hook)));
         HookHandle { node: Arc::downgrade(node), key }

@@ -25,7 +25,7 @@ fn a_draw_is_a_function_of_key_number_and_position() {
     let y = rng.uniform_like(&Tensor::zeros([5]).to(DType::F64)).to_vec::<f64>();
     let pair = |i: u32| {
         let w = words(1, i / 2);
-        if i % 2 == 0 { uniform53(w[0], w[1]) } else { uniform53(w[2], w[3]) }
+        if i.is_multiple_of(2) { uniform53(w[0], w[1]) } else { uniform53(w[2], w[3]) }
     };
     assert_eq!(y, (0..5).map(pair).collect::<Vec<_>>());
     // Shape is only how the numbers are laid out.

@@ -86,7 +86,7 @@ impl Tensor {
             let (a, b) = (resolve_axis(op, a, self.shape()), resolve_axis(op, b, rhs.shape()));
             if self.shape()[a] != rhs.shape()[b] {
                 panic!(
-                    "{op}: axis {a} of shape {} and axis {b} of shape {} are summed over together but differ",
+                    "{op}: axis {a} of shape {} and axis {b} of shape {} are summed over together; they must be equal",
                     self.shape(),
                     rhs.shape()
                 );
@@ -208,7 +208,7 @@ fn diagonals(x: &Tensor, mut labels: Vec<Label>) -> Result<Term, String> {
     {
         let [m, n] = [x.shape()[a], x.shape()[b]];
         if m != n {
-            return Err(format!("{} stands for extents {m} and {n}", name(labels[a])));
+            return Err(format!("{} stands for extents {m} and {n}; they must be equal", name(labels[a])));
         }
         x = x.diagonal(0, a as isize, b as isize);
         let label = labels.remove(b);
@@ -227,7 +227,7 @@ fn extents(terms: &[Term]) -> Result<(), String> {
             (m, n) if m == n => {}
             (1, n) => *seen = n,
             (_, 1) => {}
-            (m, n) => return Err(format!("{} stands for extents {m} and {n}", name(*label))),
+            (m, n) => return Err(format!("{} stands for extents {m} and {n}; they must be equal", name(*label))),
         }
     }
     Ok(())

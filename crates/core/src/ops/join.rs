@@ -28,7 +28,11 @@ impl Tensor {
             same_dtype("cat", first, part);
             let fits = part.rank() == first.rank() && (0..part.rank()).all(|k| k == at || part.shape()[k] == shape[k]);
             if !fits {
-                panic!("cat: shapes {} and {} differ in more than axis {at}", first.shape(), part.shape());
+                panic!(
+                    "cat: shapes {} and {} differ in more than axis {at}; all other extents must be equal",
+                    first.shape(),
+                    part.shape()
+                );
             }
             shape[at] += part.shape()[at];
         }

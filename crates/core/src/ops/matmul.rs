@@ -101,7 +101,11 @@ impl Tensor {
     pub fn addmm(&self, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Tensor {
         let product = a.mm(b);
         if self.shape().broadcast(product.shape()).as_ref() != Some(product.shape()) {
-            panic!("addmm: shape {} does not broadcast to the product's {}", self.shape(), product.shape());
+            panic!(
+                "addmm: shape {} does not broadcast to the product's {}; extents must be equal or 1",
+                self.shape(),
+                product.shape()
+            );
         }
         pointwise(move |[bias, p]| beta * bias + alpha * p).named("addmm").call([self, &product])
     }
@@ -126,7 +130,11 @@ impl Tensor {
         let (m, k, n) = (sa[sa.len() - 2], sa[sa.len() - 1], sb[sb.len() - 1]);
         let lead = |s: &Shape| s[..s.len() - 2].iter().copied().collect::<Shape>();
         let Some(batch) = lead(sa).broadcast(&lead(sb)) else {
-            panic!("matmul: shapes {sa} and {sb}: the batch axes {} and {} do not broadcast", lead(sa), lead(sb))
+            panic!(
+                "matmul: shapes {sa} and {sb}: the batch axes {} and {} do not broadcast; extents must be equal or 1",
+                lead(sa),
+                lead(sb)
+            )
         };
         let with = |rows, columns| batch.iter().copied().chain([rows, columns]).collect::<Shape>();
         let (la, lb) = (self.layout().broadcast_to(&with(m, k)), rhs.layout().broadcast_to(&with(k, n)));

@@ -116,7 +116,7 @@ impl Tensor {
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let shape = self.shape();
         if self.rank() < 2 || groups == 0 || groups > shape[1].max(1) || !shape[1].is_multiple_of(groups) {
-            panic!("group_norm: axis 1 of shape {shape} does not divide into {groups} groups");
+            panic!("group_norm: axis 1 of shape {shape} does not divide into {groups} groups; take a divisor of its extent");
         }
         let inner: usize = shape[2..].iter().product();
         let x = &self.widened();
@@ -282,7 +282,7 @@ fn number(x: &Tensor, value: f64) -> Tensor {
 #[track_caller]
 fn trailing(op: &str, x: &Tensor, normalized: Shape) -> Vec<isize> {
     if normalized.is_empty() || !x.shape().ends_with(&normalized) {
-        panic!("{op}: shape {} does not end with {normalized}, the extents to normalize over", x.shape());
+        panic!("{op}: shape {} does not end with {normalized}; give its last extents, to normalize over", x.shape());
     }
     (1..=normalized.len() as isize).map(|back| -back).collect()
 }
@@ -293,7 +293,11 @@ fn channels(op: &str, x: &Tensor, axis: usize, vector: Option<&Tensor>, default:
     let Some(vector) = vector else { return number(x, default) };
     let n = x.shape()[axis];
     if vector.shape()[..] != [n] {
-        panic!("{op}: {} is not a vector of the {n} channels on axis {axis} of shape {}", vector.shape(), x.shape());
+        panic!(
+            "{op}: shape {} is no vector of the {n} channels on axis {axis} of shape {}; give one number for each",
+            vector.shape(),
+            x.shape()
+        );
     }
     let mut shape = Shape::from_iter(std::iter::repeat_n(1, x.rank() - axis));
     shape[0] = n;

@@ -223,7 +223,11 @@ impl Tensor {
         let at = resolve_axis("unfold", axis, self.shape());
         let n = self.shape()[at];
         if size > n || step == 0 {
-            panic!("unfold: no windows of {size} places, {step} apart, on axis {axis} of shape {}", self.shape());
+            panic!(
+                "unfold: no windows of {size} places, {step} apart, on axis {axis} of shape {}; they must fit, and be at \
+                 least 1 apart",
+                self.shape()
+            );
         }
         let count = (n - size) / step + 1;
         let windows = |layout: &Layout| {

@@ -159,7 +159,11 @@ fn check_truth(op: &str, mask: &Tensor) {
 fn check_mask(op: &str, x: &Tensor, mask: &Tensor) {
     check_truth(op, mask);
     if x.shape().broadcast(mask.shape()).as_ref() != Some(x.shape()) {
-        panic!("{op}: a mask of shape {} does not broadcast to shape {}", mask.shape(), x.shape());
+        panic!(
+            "{op}: a mask of shape {} does not broadcast to shape {}; its extents must be equal or 1",
+            mask.shape(),
+            x.shape()
+        );
     }
 }
 

@@ -260,7 +260,10 @@ impl Tensor {
     #[track_caller]
     fn fitting(&self, op: &'static str, shape: &Shape) -> Tensor {
         if self.shape().broadcast(shape).as_ref() != Some(shape) {
-            panic!("{op}: a source of shape {} does not broadcast to the part of shape {shape}", self.shape());
+            panic!(
+                "{op}: a source of shape {} does not broadcast to the part of shape {shape}; extents must be equal or 1",
+                self.shape()
+            );
         }
         self.expand(shape)
     }

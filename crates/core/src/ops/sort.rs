@@ -42,7 +42,7 @@ impl Tensor {
     pub fn topk(&self, k: usize, axis: isize, largest: bool) -> (Tensor, Tensor) {
         let at = resolve_axis("topk", axis, self.shape());
         if k > self.shape()[at] {
-            panic!("topk: axis {at} of shape {} has no {k} elements", self.shape());
+            panic!("topk: axis {at} of shape {} has no {k} elements; ask for fewer", self.shape());
         }
         let order = self.argsort(axis, largest).narrow(axis, 0, k).contiguous();
         (self.gather(axis, &order), order)
@@ -94,7 +94,7 @@ impl Tensor {
             lanes.pick(lanes.nan_or(at)).0
         };
         if let Some(q) = q.iter().find(|q| !(0.0..=1.0).contains(*q)) {
-            panic!("quantile: {q} is outside of 0 to 1");
+            panic!("quantile: {q} is outside of 0 to 1; 0.5 is the median");
         }
         let one = |&q: &f64| {
             let place = q * last as f64;

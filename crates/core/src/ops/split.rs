@@ -31,7 +31,7 @@ impl Tensor {
         let n = self.shape()[resolve_axis("split", axis, self.shape())];
         if lengths.iter().try_fold(0usize, |sum, &len| sum.checked_add(len)) != Some(n) {
             panic!(
-                "split: lengths {lengths:?} do not add up to the {n} places of axis {axis} of shape {}",
+                "split: lengths {lengths:?} do not add up to the {n} places of axis {axis} of shape {}; chunk makes equal parts",
                 self.shape()
             );
         }
@@ -120,7 +120,7 @@ impl Tensor {
         for x in vectors {
             same_device("meshgrid", vectors[0], x);
             if x.rank() != 1 {
-                panic!("meshgrid: takes vectors, but a shape is {}", x.shape());
+                panic!("meshgrid: takes vectors, but a shape is {}; flatten it", x.shape());
             }
         }
         let swap = indexing == Indexing::Xy && vectors.len() > 1;

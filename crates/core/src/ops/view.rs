@@ -49,7 +49,13 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn reshaped(&self, op: &'static str, shape: &Shape) -> Tensor {
         let Some(shape) = shape.inferred(self.count()) else {
-            panic!("{op}: the {} elements of shape {} do not fill shape {shape}", self.count(), self.shape());
+            panic!(
+                "{op}: the {} elements of shape {} do not fill shape {shape}; its extents must multiply to {}, one of them \
+                 may be INFER",
+                self.count(),
+                self.shape(),
+                self.count()
+            );
         };
         if &shape == self.shape() {
             return self.clone();
@@ -91,7 +97,7 @@ impl Tensor {
             Bound::Excluded(&axis) => resolve_new_axis("flatten", place(axis), shape),
         };
         if first > end {
-            panic!("flatten: axis {first} lies behind axis {end} of shape {shape}");
+            panic!("flatten: axis {first} lies behind axis {end} of shape {shape}; give the first one first");
         }
         let merged = shape[first..end].iter().product();
         let flat = shape[..first].iter().copied().chain([merged]).chain(shape[end..].iter().copied()).collect();
@@ -107,7 +113,10 @@ impl Tensor {
         let at = resolve_axis("unflatten", axis, self.shape());
         let (shape, sizes) = (self.shape(), sizes.into());
         let Some(sizes) = sizes.inferred(shape[at]) else {
-            panic!("unflatten: the extent {} of axis {axis} of shape {shape} is not split by {sizes}", shape[at]);
+            panic!(
+                "unflatten: the extent {} of axis {axis} of shape {shape} is not split by {sizes}; they must multiply to it",
+                shape[at]
+            );
         };
         let new = shape[..at].iter().chain(sizes.iter()).chain(&shape[at + 1..]).copied().collect();
         self.reshaped("unflatten", &new)
@@ -170,7 +179,7 @@ impl Tensor {
         let mut back: SmallVec<[isize; 6]> = smallvec![-1; self.rank()];
         axes.iter().enumerate().for_each(|(to, &from)| back[from] = to as isize);
         if axes.len() != self.rank() || back.contains(&-1) {
-            panic!("permute: {order:?} does not name every axis of shape {} once", self.shape());
+            panic!("permute: {order:?} does not name every axis of shape {} once; name all {}", self.shape(), self.rank());
         }
         if axes.iter().enumerate().all(|(to, &from)| to == from) {
             return self.clone();
@@ -250,7 +259,7 @@ impl Tensor {
             return self.clone();
         }
         if shape.broadcast(self.shape()).as_ref() != Some(self.shape()) {
-            panic!("sum_to: shape {shape} does not broadcast to {}", self.shape());
+            panic!("sum_to: shape {shape} does not broadcast to {}; extents must be equal or 1", self.shape());
         }
         let reduced = stretched_axes(&shape, self.shape());
         let axes: SmallVec<[isize; 6]> = (0..).zip(&reduced).filter(|(_, r)| **r).map(|(axis, _)| axis).collect();
