@@ -243,22 +243,24 @@ pub trait Module {
 
     /// Shows every parameter to `f` once, to change it; parameters tied to it follow.
     fn update_params(&mut self, f: &mut dyn FnMut(&Path, &mut Param)) {
-        // Only a tied parameter's clone is kept: any other would prevent updates in place.
-        let mut count: HashMap<u64, usize> = HashMap::new();
+        let mut ids = vec![];
         self.visit(&Path::ROOT, &mut |_, slot| {
             if let Slot::Param(param) = slot {
-                *count.entry(param.id).or_default() += 1;
+                ids.push(param.id);
             }
         });
-        let mut tied: HashMap<u64, Param> = HashMap::new();
+        ids.sort_unstable();
+        let tied: Vec<u64> = ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        // Only of tied parameters a clone is kept: it would prevent that an update writes over the old value.
+        let mut done: HashMap<u64, Param> = HashMap::new();
         self.visit_mut(&Path::ROOT, &mut |path, slot| {
             let SlotMut::Param(param) = slot else { return };
-            match tied.get(&param.id) {
+            match done.get(&param.id) {
                 Some(first) => *param = first.clone(),
                 None => {
                     f(path, param);
-                    if count[&param.id] > 1 {
-                        tied.insert(param.id, param.clone());
+                    if tied.binary_search(&param.id).is_ok() {
+                        done.insert(param.id, param.clone());
                     }
                 }
             }
