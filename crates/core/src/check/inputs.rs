@@ -71,11 +71,9 @@ impl Input {
     }
 }
 
-/// Where the elements of a tensor lie in its memory. A result must not depend on it.
+/// Where the elements of a tensor lie in its memory if not row by row. A result must not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Arrangement {
-    /// Row by row.
-    Contiguous,
+pub(super) enum Arrangement {
     /// Column by column.
     Transposed,
     /// A window into the middle of a larger buffer.
@@ -87,8 +85,7 @@ pub enum Arrangement {
 }
 
 impl Arrangement {
-    /// All but [`Contiguous`](Arrangement::Contiguous).
-    pub const UNUSUAL: [Arrangement; 4] =
+    pub(super) const ALL: [Arrangement; 4] =
         [Arrangement::Transposed, Arrangement::Offset, Arrangement::Flipped, Arrangement::Repeated];
 
     /// The layout of a tensor of this shape; `None` if the arrangement needs more axes or elements.
@@ -96,7 +93,6 @@ impl Arrangement {
         let plain = Layout::contiguous(shape);
         let long = repeated_axis(shape);
         match self {
-            Arrangement::Contiguous => Some(plain),
             Arrangement::Transposed if shape.len() < 2 => None,
             Arrangement::Transposed => {
                 let backwards: Vec<usize> = (0..shape.len()).rev().collect();
@@ -167,4 +163,59 @@ pub(super) fn elements(x: &Tensor) -> Vec<f64> {
 pub(super) fn index_of(shape: &Shape, position: usize) -> Vec<usize> {
     let along = |axis: usize| position / shape[axis + 1..].iter().product::<usize>() % shape[axis];
     (0..shape.len()).map(along).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{distinct, real};
+
+    #[test]
+    fn arrangements_hold_the_elements_in_other_places() {
+        for shape in [&[2, 3][..], &[4], &[2, 1, 3], &[3, 2, 2], &[1, 5]].map(Shape::from) {
+            let data: Vec<f64> = (0..shape.count()).map(|k| k as f64).collect();
+            for arrangement in Arrangement::ALL {
+                let Some(layout) = arrangement.layout(&shape) else { continue };
+                let held = arrangement.elements(&shape, &data);
+                let x = place(&Device::reference(), &held, &layout, DType::F32);
+                assert_eq!((x.shape(), elements(&x)), (&shape, held), "{arrangement:?}");
+                let one_row = shape.iter().filter(|&&n| n > 1).count() == 1;
+                let moved = arrangement == Arrangement::Offset || !(arrangement == Arrangement::Transposed && one_row);
+                assert_eq!(!layout.is_contiguous() || layout.offset > 0, moved, "{arrangement:?} {shape}");
+            }
+        }
+        assert_eq!(
+            Arrangement::Repeated.elements(&Shape::from([2, 3]), &[1., 2., 3., 4., 5., 6.]),
+            [1., 1., 1., 4., 4., 4.]
+        );
+        for arrangement in Arrangement::ALL {
+            let empty = Shape::from([0, 3]);
+            let layout = arrangement.layout(&empty);
+            assert!(layout.is_none_or(|layout| place(&Device::reference(), &[], &layout, DType::I64).count() == 0));
+        }
+    }
+
+    #[test]
+    fn draws_repeat_and_keep_apart() {
+        let draw = |name: &str| distinct([50], -2.0..3.0).draw(&mut Stream::new(1, name));
+        let mut values = draw("a");
+        assert_eq!(values, draw("a"));
+        assert_ne!(values, draw("b"));
+        assert!(!values.is_sorted());
+        values.sort_by(f64::total_cmp);
+        assert!(values.windows(2).all(|pair| pair[1] - pair[0] > 0.05) && values[0] > -2.0 && values[49] < 3.0);
+        let reals = real([1000], 1.0..3.0).draw(&mut Stream::new(1, "a"));
+        assert!((reals.iter().sum::<f64>() / 1000.0 - 2.0).abs() < 0.1);
+        let weights = Stream::new(2, "w").weights(100);
+        assert!(weights.iter().all(|w| (0.5..=1.5).contains(&w.abs())) && weights.iter().any(|w| *w < 0.0));
+    }
+
+    #[test]
+    fn indices_of_positions() {
+        let shape = Shape::from([2, 3, 4]);
+        assert_eq!(index_of(&shape, 0), [0, 0, 0]);
+        assert_eq!(index_of(&shape, 23), [1, 2, 3]);
+        assert_eq!(index_of(&shape, 6), [0, 1, 2]);
+        assert_eq!(index_of(&Shape::default(), 0), [0usize; 0]);
+    }
 }

@@ -73,7 +73,6 @@ mod table;
 pub use conformance::{Conformance, conformance};
 pub use coverage::unregistered;
 pub use gradcheck::{Gradcheck, gradcheck};
-pub use inputs::Arrangement;
 pub use mutation::{Fault, Mutant, Mutation, Outcome, Score, mutation};
 pub use registry::{
     Input, Operation, Sample, SampleFn, SampleOutput, Samples, Values, distinct, given, index, real, truth,

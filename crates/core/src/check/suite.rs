@@ -133,7 +133,7 @@ impl Suite<'_> {
     }
 
     fn arrangements(&mut self, data: &Data, shapes: &[Shape], floats: &[DType]) {
-        for arrangement in Arrangement::UNUSUAL {
+        for arrangement in Arrangement::ALL {
             let general = |values: &Values| matches!(values, Values::Real(_) | Values::Index(_) | Values::Truth);
             if arrangement == Arrangement::Repeated && !self.sample.inputs.iter().all(|input| general(&input.values)) {
                 continue; // the repeated elements would not be what the sample asks for
