@@ -54,6 +54,15 @@ fn a_relative_error_of_a_millionth_fails() {
 }
 
 #[test]
+fn the_replay_line_repeats_every_option() {
+    let x = doubles(&[0.5]);
+    let report = Gradcheck::torch().rtol(1e-4).fast(2).orders(2).seed(9).run(|[x]| scaled_exp(x, 2.0), [&x]);
+    assert_eq!(report.replay, "Gradcheck::torch().rtol(1e-4).fast(2).orders(2).seed(9).run(f, inputs)");
+    let again = Gradcheck::torch().rtol(1e-4).fast(2).orders(2).seed(9).run(|[x]| scaled_exp(x, 2.0), [&x]);
+    assert_eq!(report, again);
+}
+
+#[test]
 fn projections_find_the_element() {
     // One of 40000 derivatives is wrong.
     let n = 200;

@@ -156,12 +156,7 @@ impl Gradcheck {
     /// Runs the check on inputs that are doubles already.
     #[track_caller]
     pub(super) fn check(&self, f: &Function, inputs: &[Tensor]) -> Report {
-        let options = [
-            if self.full == 0 { format!(".fast({})", self.projections) } else { String::new() },
-            if self.orders == 1 { String::new() } else { format!(".orders({})", self.orders) },
-        ];
-        let replay = format!("Gradcheck::new(){}.seed({}).run(f, inputs)", options.concat(), self.seed);
-        let mut report = Report::new("gradcheck", self.seed, replay);
+        let mut report = Report::new("gradcheck", self.seed, self.replay());
         let kinks = self.check_order(1, f, inputs, &HashSet::new(), &mut report);
         if self.orders > 1 && report.is_ok() {
             let outputs = Graph::new(f, inputs).outputs;
@@ -178,6 +173,22 @@ impl Gradcheck {
             self.check_order(2, &gradient, &all, &kinks, &mut report);
         }
         report
+    }
+
+    /// The line that runs this check again.
+    fn replay(&self) -> String {
+        let (start, base) = match self.step {
+            Some(_) => ("Gradcheck::torch()", Gradcheck::torch()),
+            None => ("Gradcheck::new()", Gradcheck::new()),
+        };
+        let option = |differs: bool, text: String| if differs { text } else { String::new() };
+        let options = [
+            option(self.rtol != base.rtol, format!(".rtol({:e})", self.rtol)),
+            option(self.atol != base.atol, format!(".atol({:e})", self.atol)),
+            option(self.full == 0, format!(".fast({})", self.projections)),
+            option(self.orders != base.orders, format!(".orders({})", self.orders)),
+        ];
+        format!("{start}{}.seed({}).run(f, inputs)", options.concat(), self.seed)
     }
 
     /// Checks first derivatives of `f`, which is itself a derivative of order `order` − 1. Returns the inputs'
