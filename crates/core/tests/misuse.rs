@@ -1,5 +1,7 @@
 //! What each misuse says: the operation, the shapes or types, and what to do; at the line of the user's call.
 
+#![allow(clippy::needless_borrows_for_generic_args, clippy::reversed_empty_ranges)] // calls as users write them
+
 mod common;
 
 use common::{panic_in, panic_of};

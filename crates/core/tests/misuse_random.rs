@@ -2,6 +2,8 @@
 //! be taken), or in a message that starts with the operation's name and points to the line of the call: never in an
 //! index out of bounds, an overflow, an `unwrap` on `None`, or an abort.
 
+#![allow(clippy::needless_borrows_for_generic_args)] // calls as users write them
+
 mod common;
 
 use common::panic_in;

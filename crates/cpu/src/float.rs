@@ -153,6 +153,11 @@ impl<T: Float> Kernel for UnaryLoop<'_, T> {
             Unary::IsInf => each!(to, a, |x| truth(x.abs() == T::INFINITY)),
             Unary::IsFinite => each!(to, a, |x| truth(x.abs() < T::INFINITY)),
             Unary::Not => each!(to, a, |x| truth(x == zero)),
+            // No loop of its own: the table's function.
+            other => {
+                let f = other.f64();
+                each!(to, a, |x| <T as Number>::of(f(x.to_f64())))
+            }
         }
     }
 }
@@ -198,6 +203,10 @@ impl<T: Float> Kernel for BinaryLoop<'_, T> {
             Binary::And => pairs!(to, a, b, |x, y| truth((x != zero) & (y != zero))),
             Binary::Or => pairs!(to, a, b, |x, y| truth((x != zero) | (y != zero))),
             Binary::Xor => pairs!(to, a, b, |x, y| truth((x != zero) != (y != zero))),
+            other => {
+                let f = other.f64();
+                pairs!(to, a, b, |x, y| <T as Number>::of(f(x.to_f64(), y.to_f64())))
+            }
         }
     }
 }

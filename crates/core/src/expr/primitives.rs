@@ -1,8 +1,8 @@
 //! The table of scalar primitives: one row each, and nothing else to touch when one is added.
 //!
-//! Nothing else, really: a backend that has no loop of its own for a primitive calls the row's function element by
-//! element, CUDA prints the row's text, and the tests of derivatives, of CUDA text and of backends go through
-//! [`Unary::ALL`] and [`Binary::ALL`].
+//! Nothing else, really: the enumerations are not exhaustive, so a backend has a general loop that calls the row's
+//! function for what it has no faster one for (on the CPU, `cbrt` is such a one). CUDA prints the row's text. The tests of
+//! derivatives, of CUDA text and of backends go through [`Unary::ALL`] and [`Binary::ALL`].
 //!
 //! A row is the name, the meaning in Rust, the meaning in CUDA C (for `T` = `float` or `double`), the derivative, and
 //! the domain from which tests draw. From it come the method of [`Expr`], the method of [`Tensor`], the derivative of
@@ -46,11 +46,15 @@ macro_rules! primitives {
      binary { $( $(#[doc = $bdoc:literal])+
         $bn:ident $B:ident: $bf:expr, $bc:literal, |$a:ident, $b:ident, $z:ident| $db:expr, $adom:expr, $bdom:expr
         $(, int $bi:expr)? $(, truth $bt:literal)?; )* }) => {
-        /// A scalar primitive of one operand.
+        /// A scalar primitive of one operand. Not exhaustive: what a backend has no loop for, it computes with
+        /// [`Unary::f64`] and [`Unary::int`].
+        #[non_exhaustive]
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum Unary { $( $(#[doc = $udoc])+ $U ),* }
 
-        /// A scalar primitive of two operands.
+        /// A scalar primitive of two operands. Not exhaustive: what a backend has no loop for, it computes with
+        /// [`Binary::f64`] and [`Binary::int`].
+        #[non_exhaustive]
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum Binary { $( $(#[doc = $bdoc])+ $B ),* }
 
@@ -129,6 +133,8 @@ primitives! {
         sqrt Sqrt: f64::sqrt, "sqrt({x})", |x, y| 0.5 / y, 0.2..3.0;
         /// 1/√x.
         rsqrt Rsqrt: |x| 1.0 / x.sqrt(), "(T(1) / sqrt({x}))", |x, y| -0.5 * y * y * y, 0.3..3.0;
+        /// ∛x, also of negative numbers.
+        cbrt Cbrt: f64::cbrt, "cbrt({x})", |x, y| 1.0 / (3.0 * y * y), 0.3..3.0;
         /// 1/x.
         recip Recip: f64::recip, "(T(1) / {x})", |x, y| -y * y, 0.3..3.0;
         /// x².
