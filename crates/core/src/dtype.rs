@@ -162,14 +162,38 @@ macro_rules! with_element {
     ($dtype:expr, $T:ident => $body:expr) => {{
         use $crate::DType as D;
         match $dtype {
-            D::Bool => { type $T = $crate::Bool; $body }
-            D::U8 => { type $T = u8; $body }
-            D::I32 => { type $T = i32; $body }
-            D::I64 => { type $T = i64; $body }
-            D::F16 => { type $T = $crate::f16; $body }
-            D::BF16 => { type $T = $crate::bf16; $body }
-            D::F32 => { type $T = f32; $body }
-            D::F64 => { type $T = f64; $body }
+            D::Bool => {
+                type $T = $crate::Bool;
+                $body
+            }
+            D::U8 => {
+                type $T = u8;
+                $body
+            }
+            D::I32 => {
+                type $T = i32;
+                $body
+            }
+            D::I64 => {
+                type $T = i64;
+                $body
+            }
+            D::F16 => {
+                type $T = $crate::f16;
+                $body
+            }
+            D::BF16 => {
+                type $T = $crate::bf16;
+                $body
+            }
+            D::F32 => {
+                type $T = f32;
+                $body
+            }
+            D::F64 => {
+                type $T = f64;
+                $body
+            }
             #[allow(unreachable_patterns)] // `DType` is non-exhaustive outside of its crate
             other => unreachable!("element type {other} has no storage"),
         }

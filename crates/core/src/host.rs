@@ -121,13 +121,18 @@ pub fn storage_elements<T: Pod>(storage: &Storage) -> &[T] {
 /// Runs a hand-written kernel on host memory: the whole of [`Backend::launch`](crate::backend::Backend::launch) for a
 /// device that computes there.
 pub fn launch(
-    pool: &Arc<dyn Pool>, kernel: &Kernel, inputs: &[View], outputs: &[(Shape, DType)], params: &[f64],
+    pool: &Arc<dyn Pool>,
+    kernel: &Kernel,
+    inputs: &[View],
+    outputs: &[(Shape, DType)],
+    params: &[f64],
 ) -> Outputs {
     fn input<'a>(view: &View<'a>) -> HostView<'a> {
         let bytes = view.storage.get::<HostBuffer>().bytes();
         let size = view.dtype.size();
         let start = view.layout.offset * size;
-        let bytes = bytes[start..].get(..view.layout.shape.count() * size).expect("a row-major view lies in its storage");
+        let bytes =
+            bytes[start..].get(..view.layout.shape.count() * size).expect("a row-major view lies in its storage");
         HostView { shape: view.layout.shape.clone(), dtype: view.dtype, bytes }
     }
     let inputs: Vec<HostView> = inputs.iter().map(input).collect();

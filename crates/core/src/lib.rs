@@ -1,7 +1,7 @@
 //! Tensors, reverse-mode differentiation and the operations of the Cotangent framework.
 //!
 //! The crate depends on no backend: devices implement [`Backend`](backend::Backend), and the naive
-//! [`reference`] backend, which is part of it, is their specification. Applications use the facade crate `cotangent`,
+//! [`mod@reference`] backend, which is part of it, is their specification. Applications use the facade crate `cotangent`,
 //! which brings the CPU backend.
 //!
 //! | module | what is in it |
@@ -78,9 +78,7 @@ mod shape;
 mod tape;
 mod tensor;
 
-pub use autograd::{
-    Grads, checkpoint, custom_vjp, hessian, hvp, jacobian, jvp, value_and_grad, vjp,
-};
+pub use autograd::{Grads, checkpoint, custom_vjp, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 pub use backend::{Fold, Memory};
 pub use device::{DefaultDevice, Device};
 pub use dtype::{Bool, Compute, DType, Element};
@@ -88,9 +86,9 @@ pub use error::{Error, attempt};
 pub use expr::{Expr, IntoExpr};
 pub use half::{bf16, f16};
 pub use inventory;
-pub use module::{Buffer, LoadError, Module, Param, StateMap};
 pub use kernel::{HostOutput, HostView, Kernel};
-pub use ops::{CrossEntropy, Reduction, Ellipsis, Indexing, Indices, Ix, NewAxis, Pad, step};
+pub use module::{Buffer, LoadError, Module, Param, StateMap};
+pub use ops::{CrossEntropy, Ellipsis, Indexing, Indices, Ix, NewAxis, Pad, Reduction, step};
 pub use pointwise::{Operand, Pointwise, pointwise};
 pub use rng::Rng;
 pub use shape::{Axes, INFER, Layout, Shape, Strides, keep, resolve_axis};

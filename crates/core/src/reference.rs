@@ -160,7 +160,11 @@ impl Reference {
 
     /// Applies `f` to each lane along an axis: `(lane of inputs) -> lane of the output`.
     fn lanes<N: Number, M: Number>(
-        &self, args: &[View], axis: usize, dtype: DType, f: impl Fn(&[Vec<N>]) -> Vec<M>,
+        &self,
+        args: &[View],
+        axis: usize,
+        dtype: DType,
+        f: impl Fn(&[Vec<N>]) -> Vec<M>,
     ) -> Storage {
         let shape = &args[0].layout.shape;
         let (outer, n, inner) = around(shape, axis);
@@ -198,8 +202,20 @@ fn scan_lane<N: Number>(scan: Scan, args: &[Vec<N>], reverse: bool) -> Vec<N> {
             (Scan::Linear, state) => state.map_or(args[1][at], |h| x.times(h).plus(args[1][at])),
             (_, None) => x,
             (Scan::Sum, Some(sum)) => sum.plus(x),
-            (Scan::Max, Some(best)) => if better(x, best, true) { x } else { best },
-            (Scan::Min, Some(best)) => if better(x, best, false) { x } else { best },
+            (Scan::Max, Some(best)) => {
+                if better(x, best, true) {
+                    x
+                } else {
+                    best
+                }
+            }
+            (Scan::Min, Some(best)) => {
+                if better(x, best, false) {
+                    x
+                } else {
+                    best
+                }
+            }
             (Scan::LogSumExp, Some(sum)) => sum.logaddexp(x),
         };
         state = Some(next);

@@ -190,7 +190,10 @@ impl Tensor {
     /// If the tensor is untracked.
     #[track_caller]
     pub fn retain_grad(&self) -> &Tensor {
-        let node = self.node.as_ref().expect("retain_grad: the tensor is untracked, so it has no gradient; call .tracked() first");
+        let node = self
+            .node
+            .as_ref()
+            .expect("retain_grad: the tensor is untracked, so it has no gradient; call .tracked() first");
         node.retain.store(true, Ordering::Relaxed);
         self
     }
@@ -212,7 +215,8 @@ impl Tensor {
     #[track_caller]
     pub fn hook(&self, hook: impl Fn(&Tensor) -> Option<Tensor> + Send + Sync + 'static) -> HookHandle {
         static KEY: AtomicU64 = AtomicU64::new(0);
-        let node = self.node.as_ref().expect("hook: the tensor is untracked, so it has no gradient; call .tracked() first");
+        let node =
+            self.node.as_ref().expect("hook: the tensor is untracked, so it has no gradient; call .tracked() first");
         let key = KEY.fetch_add(1, Ordering::Relaxed);
         node.hooks.lock().unwrap().push((key, Arc::new(hook)));
         HookHandle { node: Arc::downgrade(node), key }

@@ -1,6 +1,8 @@
 //! Derivatives at kinks, ties and singular points: the conventions of this framework as a table, in every
 //! precision. Others differ: JAX has |x|' = 1 at 0 and NaN for a norm at 0, PyTorch has 0 for clamp at its bounds.
 
+#![allow(clippy::needless_borrows_for_generic_args)] // formulas as users write them
+
 use cotangent_core::{CrossEntropy, DType, Device, Reduction, Tensor, anomaly, attempt, pointwise};
 
 const INF: f64 = f64::INFINITY;

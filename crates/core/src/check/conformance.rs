@@ -26,7 +26,7 @@ pub fn conformance(device: &Device) -> Report {
 /// - values agree with the reference device's in `F64`, computed from inputs rounded to the element type, in every
 ///   floating-point type (to 8·ε of it, relative to the result or to 1) and exactly in integers; shapes and types agree with
 ///   the reference device's in the same type;
-/// - gradients of orders 1 and 2 in `F64` agree with finite differences on the device itself, by [`Gradcheck`];
+/// - gradients of orders 1 and 2 in `F64` agree with finite differences on the device itself, by [`Gradcheck`](super::Gradcheck);
 /// - gradients in the shorter types agree with those in `F64`;
 /// - neither values nor gradients depend on how the inputs lie in memory: transposed, inside of a larger buffer,
 ///   flipped, repeated by a stride of 0; elementwise operations also run on shapes `[]`, `[1]`, `[0]`, `[0, 3]` and more;

@@ -52,7 +52,9 @@ thread_local! {
 }
 
 fn with_trace<R>(f: impl FnOnce(&mut Trace) -> R) -> R {
-    TRACES.with_borrow_mut(|(_, all)| f(all.last_mut().expect("pointwise: an Expr was used outside of the closure that received it")))
+    TRACES.with_borrow_mut(|(_, all)| {
+        f(all.last_mut().expect("pointwise: an Expr was used outside of the closure that received it"))
+    })
 }
 
 /// Ends the innermost trace also when its closure panics.

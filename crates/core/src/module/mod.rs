@@ -119,7 +119,7 @@ pub trait Module {
         found
     }
 
-    /// Stops learning where `pattern` matches; see [`matches`]. Running statistics stand still, too. Returns how many
+    /// Stops learning where `pattern` matches; see [`matches`](fn@matches). Running statistics stand still, too. Returns how many
     /// parameters and buffers that were.
     ///
     /// # Errors

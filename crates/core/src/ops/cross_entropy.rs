@@ -24,7 +24,7 @@ impl Tensor {
         CrossEntropy::new(axis).call(self, target)
     }
 
-    /// The mean of −x[label] over all samples, for logarithms of probabilities x with the classes along `axis`:
+    /// The mean of −x at the label, over all samples, for logarithms of probabilities x with the classes along `axis`:
     /// [`cross_entropy`](Tensor::cross_entropy) without its softmax.
     #[track_caller]
     pub fn nll_loss(&self, labels: &Tensor, axis: isize) -> Tensor {

@@ -26,7 +26,7 @@ mod split;
 mod view;
 
 pub use cross_entropy::CrossEntropy;
+pub use ix::{Ellipsis, Indices, Ix, NewAxis, step};
 pub use loss::Reduction;
 pub use pad::Pad;
-pub use ix::{Ellipsis, Indices, Ix, NewAxis, step};
 pub use split::Indexing;

@@ -116,7 +116,9 @@ impl Tensor {
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let shape = self.shape();
         if self.rank() < 2 || groups == 0 || groups > shape[1].max(1) || !shape[1].is_multiple_of(groups) {
-            panic!("group_norm: axis 1 of shape {shape} does not divide into {groups} groups; take a divisor of its extent");
+            panic!(
+                "group_norm: axis 1 of shape {shape} does not divide into {groups} groups; take a divisor of its extent"
+            );
         }
         let inner: usize = shape[2..].iter().product();
         let x = &self.widened();

@@ -71,10 +71,12 @@ impl Tensor {
                 let frame = self.device().full(&padded, value, self.dtype());
                 frame.assign_region("pad", &axes.fold(Layout::contiguous(&padded), within), &inner)
             }
-            _ => at_caller(|| axes.fold(inner.clone(), |x, (axis, start)| {
-                let places = source_places(pad, inner.shape()[axis], start, padded[axis]);
-                x.pick("pad", axis, &self.device().tensor(&places, [places.len()]))
-            })),
+            _ => at_caller(|| {
+                axes.fold(inner.clone(), |x, (axis, start)| {
+                    let places = source_places(pad, inner.shape()[axis], start, padded[axis]);
+                    x.pick("pad", axis, &self.device().tensor(&places, [places.len()]))
+                })
+            }),
         }
     }
 }

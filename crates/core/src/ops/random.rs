@@ -228,7 +228,10 @@ fn canvas(op: &str, shape: Shape, a: impl Operand, b: impl Operand) -> [Tensor; 
     }
     for x in [a.tensor(), b.tensor()].into_iter().flatten() {
         if x.shape().broadcast(&shape).as_ref() != Some(&shape) {
-            panic!("{op}: a parameter of shape {} does not broadcast to shape {shape}; extents must be equal or 1", x.shape());
+            panic!(
+                "{op}: a parameter of shape {} does not broadcast to shape {shape}; extents must be equal or 1",
+                x.shape()
+            );
         }
     }
     let tensor = |p: Option<&Tensor>, number: Option<f64>| match p {

@@ -8,10 +8,10 @@ use std::ops::{Bound, RangeBounds};
 
 impl Tensor {
     /// The same elements under a new shape of equal count; a view where the layout allows, else a copy. One extent may
-    /// be [`INFER`]: it follows from the others.
+    /// be [`INFER`](crate::INFER): it follows from the others.
     ///
     /// # Panics
-    /// If the counts differ, or [`INFER`] is not exactly one number.
+    /// If the counts differ, or [`INFER`](crate::INFER) is not exactly one number.
     ///
     /// ```
     /// # use cotangent_core::*;
@@ -104,7 +104,7 @@ impl Tensor {
         self.reshaped("flatten", &flat)
     }
 
-    /// One axis made several, of the extents `sizes`, one of which may be [`INFER`]. A view.
+    /// One axis made several, of the extents `sizes`, one of which may be [`INFER`](crate::INFER). A view.
     ///
     /// # Panics
     /// If the product of `sizes` is not the axis' extent.
@@ -179,7 +179,11 @@ impl Tensor {
         let mut back: SmallVec<[isize; 6]> = smallvec![-1; self.rank()];
         axes.iter().enumerate().for_each(|(to, &from)| back[from] = to as isize);
         if axes.len() != self.rank() || back.contains(&-1) {
-            panic!("permute: {order:?} does not name every axis of shape {} once; name all {}", self.shape(), self.rank());
+            panic!(
+                "permute: {order:?} does not name every axis of shape {} once; name all {}",
+                self.shape(),
+                self.rank()
+            );
         }
         if axes.iter().enumerate().all(|(to, &from)| to == from) {
             return self.clone();
