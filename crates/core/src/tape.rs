@@ -59,6 +59,8 @@ struct Rule {
     /// Positions in [`History::inputs`].
     targets: Range<usize>,
     pull: Box<Pull>,
+    /// The places of the row-major gradient that the cotangent goes to, if it is 0 elsewhere.
+    part: Option<Layout>,
 }
 
 /// `(cotangent, output, which targets are needed) -> gradient of each target`.
@@ -267,7 +269,16 @@ impl Record {
         let first = self.history.inputs.len();
         let targets = first..first + inputs.len();
         self.history.inputs.extend(inputs);
-        self.history.rules.push(Rule { targets, pull: Box::new(pull) });
+        self.history.rules.push(Rule { targets, pull: Box::new(pull), part: None });
+        self
+    }
+
+    /// Says that the last rule's gradient is the cotangent at `region` of the row-major gradient, and 0 elsewhere: a
+    /// sweep that is not recorded then adds it there, so that many small parts do not cost as many whole gradients.
+    pub(crate) fn part(mut self, region: Layout) -> Record {
+        if let Some(rule) = self.history.rules.last_mut() {
+            rule.part = Some(region);
+        }
         self
     }
 
@@ -443,6 +454,11 @@ impl Sweep<'_> {
                 let is_needed = |input: &Arc<Node>| needed.as_ref().is_none_or(|set| set.contains(&input.id));
                 let flags: SmallVec<[bool; 4]> = inputs.iter().map(is_needed).collect();
                 if !flags.contains(&true) {
+                    continue;
+                }
+                if let (Some(region), None, false) = (&rule.part, &fault, self.record)
+                    && pending.add_part(&inputs[0], region, &g)
+                {
                     continue;
                 }
                 let pull = |g: &Tensor| {
@@ -635,6 +651,16 @@ impl Pending {
             Some((_, sum)) => sum + g,
         };
         self.waiting.insert(node.id, (node.clone(), g));
+    }
+
+    /// Adds a contribution to some places only, in memory if nothing else shares it; says whether there was a sum to add
+    /// to. Half precision is left to [`add`](Pending::add).
+    fn add_part(&mut self, node: &Arc<Node>, region: &Layout, g: &Tensor) -> bool {
+        let Some((_, sum)) = self.waiting.get_mut(&node.id).filter(|_| !is_half(node.dtype)) else { return false };
+        let whole = std::mem::replace(sum, g.clone()).contiguous();
+        let part = whole.with_layout(region.clone()) + g;
+        *sum = whole.overwritten(region, &part);
+        true
     }
 
     fn pop(&mut self) -> Option<(Arc<Node>, Tensor)> {

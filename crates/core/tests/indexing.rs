@@ -259,3 +259,35 @@ fn refusals_can_be_caught() {
     assert!(attempt(|| x.i(2)).is_err());
     assert!(attempt(|| x.index_select(0, &Tensor::from_slice(&[2i64], [1]))).is_err());
 }
+
+/// Parts of a gradient are added in place; nobody else's tensor may change, and every layout and type must do.
+#[test]
+fn parts_add_up_whatever_they_meet() {
+    for dtype in [DType::F64, DType::F32, DType::F16, DType::BF16] {
+        let x = Device::reference().arange(1.0, 7.0, 1.0, dtype).reshape([3, 2]).tracked();
+        let rows = || x.unbind(0).iter().zip([1.0, 2.0, 4.0]).map(|(row, w)| row * w).reduce(|a, b| a + b).unwrap();
+        let overlapping = || x.narrow(0, 0, 2).sum(..) + x.slice(0, step(.., -2)).sum(..) + x.narrow(0, 1, 2).sum(..);
+        let losses = [
+            rows().sum(..) + x.sum(..) + overlapping(),
+            x.sum(..) + overlapping() + rows().sum(..),
+            overlapping() + x.t().sum(..) + rows().sum(..),
+        ];
+        for loss in losses {
+            let grad = loss.backward()[&x].to(DType::F64).to_vec::<f64>();
+            assert_eq!(grad, [4.0, 4.0, 5.0, 5.0, 7.0, 7.0], "{dtype}");
+        }
+    }
+}
+
+#[test]
+fn a_given_cotangent_stays_as_it_is() {
+    let x = doubles(&[1.0, 2.0, 3.0]).tracked();
+    let y = &x * 2.0;
+    let part = y.narrow(0, 1, 2);
+    let (c, d) = (doubles(&[1.0, 1.0, 1.0]), doubles(&[10.0, 100.0]));
+    let options = cotangent_core::autograd::Options::default();
+    let found = cotangent_core::autograd::grads(&[(&y, &c), (&part, &d)], &[&x], options);
+    assert_eq!(found[0].as_ref().unwrap().to_vec::<f64>(), [2.0, 22.0, 202.0]);
+    assert_eq!(c.to_vec::<f64>(), [1.0, 1.0, 1.0]);
+    assert_eq!(d.to_vec::<f64>(), [10.0, 100.0]);
+}

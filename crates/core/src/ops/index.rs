@@ -27,10 +27,11 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn window(&self, op: &'static str, window: impl Fn(&Layout) -> Layout) -> Tensor {
         let region = window(&Layout::contiguous(self.shape()));
-        let shape = self.shape().clone();
+        let (shape, part) = (self.shape().clone(), region.clone());
         self.with_layout(window(&self.layout))
             .record(op)
             .wrt(self, [], move |g, []| g.device().full(&shape, 0.0, g.dtype()).assign_region(op, &region, g))
+            .part(part)
             .done()
     }
 

@@ -56,7 +56,7 @@ impl Tensor {
     }
 
     /// This untracked tensor with a region replaced, in place if nothing else shares it.
-    fn overwritten(self, region: &Layout, source: &Tensor) -> Tensor {
+    pub(crate) fn overwritten(self, region: &Layout, source: &Tensor) -> Tensor {
         let (shape, dtype, device) = (self.shape().clone(), self.dtype(), self.device().clone());
         let base: Arg = self.into_arg(&shape);
         let storage = device.backend().assign(base, region, source.view());
