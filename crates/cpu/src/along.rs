@@ -10,14 +10,14 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// The elements of a view, row by row.
-pub fn rows<E: Element>(view: View<'_>) -> Cow<'_, [E]> {
+pub fn rows<'a, E: Element>(cpu: &Cpu, view: View<'a>) -> Cow<'a, [E]> {
     let all = elements::<E>(view);
     let count = view.layout.shape.count();
     if view.layout.is_contiguous() {
         return Cow::Borrowed(&all[view.layout.offset..][..count]);
     }
     let mut packed = vec![E::zeroed(); count];
-    pack(&mut packed, all, view.layout);
+    pack(cpu, &mut packed, all, view.layout);
     Cow::Owned(packed)
 }
 
@@ -58,7 +58,7 @@ impl Cpu {
         let (outer, n, inner) = around(&x.layout.shape, axis);
         let mut out = self.buffer(DType::I64, outer * inner);
         with_element!(x.dtype, E => with_number!(x.dtype, T => {
-            let data = rows::<E>(x);
+            let data = rows::<E>(self, x);
             self.slabs(&[&data], out.slice_mut::<i64>(), n * inner, 4, |slab, out| {
                 first_extremes::<E, T>(slab[0], out, largest);
             });
@@ -71,7 +71,7 @@ impl Cpu {
         let (_, n, inner) = around(&args[0].layout.shape, axis);
         let mut out = self.buffer(dtype, args[0].layout.shape.count());
         with_element!(dtype, E => with_number!(dtype, T => {
-            let data: Vec<Cow<[E]>> = args.iter().map(|&x| rows::<E>(x)).collect();
+            let data: Vec<Cow<[E]>> = args.iter().map(|&x| rows::<E>(self, x)).collect();
             let data: Vec<&[E]> = data.iter().map(|x| &x[..]).collect();
             self.slabs(&data, out.slice_mut::<E>(), n * inner, SCAN_COST, |slab, out| {
                 scan_slab::<E, <T as Number>::Wide>(scan, slab, out, inner, reverse);
@@ -84,7 +84,7 @@ impl Cpu {
         let (_, n, inner) = around(&x.layout.shape, axis);
         let mut out = self.buffer(DType::I64, x.layout.shape.count());
         with_element!(x.dtype, E => with_number!(x.dtype, T => {
-            let data = rows::<E>(x);
+            let data = rows::<E>(self, x);
             self.slabs(&[&data], out.slice_mut::<i64>(), n * inner, 32, |slab, out| {
                 let mut lane: Vec<(T, i64)> = Vec::with_capacity(n);
                 for i in 0..inner {
@@ -133,7 +133,9 @@ fn first_extreme<E: Element, T: Number>(row: &[E], largest: bool) -> i64 {
     let mut best = T::start(fold).widen();
     for part in row.chunks(numbers.len()) {
         numbers.iter_mut().zip(part).for_each(|(to, &x)| *to = T::read(x));
-        best = best.join(T::fold_row(fold, &numbers[..part.len()]), fold);
+        let mut extreme = [best];
+        T::fold_rows(fold, &numbers[..part.len()], part.len(), &mut extreme);
+        best = best.join(extreme[0], fold);
     }
     let found = row.iter().position(|&x| {
         let x = T::read(x);

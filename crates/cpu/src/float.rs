@@ -1,8 +1,8 @@
 //! Primitives, folds and random numbers in `f32` and `f64`: loops that are compiled for several instruction sets.
 
-use crate::lanes::{fold_into, fold_row};
+use crate::lanes::{fold_into, fold_rows};
 use crate::math::{self, Fma, Kernel, Real, dispatch};
-use crate::number::Number;
+use crate::number::{Number, Wide};
 use crate::random;
 use cotangent_core::backend::Fold;
 use cotangent_core::expr::{Binary, Draw, Unary};
@@ -61,7 +61,9 @@ macro_rules! float {
             fn random(draw: Draw, ticket: [u32; 4], start: u64, to: &mut [$T]) {
                 random::fill(draw, ticket, start, to)
             }
-            fn fold_row(fold: Fold, row: &[$T]) -> f64 { dispatch(RowFold(fold, row)) }
+            fn fold_rows(fold: Fold, rows: &[$T], len: usize, to: &mut [f64]) {
+                dispatch(RowsFold(fold, rows, len, to))
+            }
             fn fold_into(fold: Fold, acc: &mut [$T], row: &[$T]) { dispatch(IntoFold(fold, acc, row)) }
             #[inline(always)]
             fn plus(self, other: $T) -> $T { self + other }
@@ -225,19 +227,28 @@ impl<T: Float> Kernel for SelectLoop<'_, T> {
     }
 }
 
-struct RowFold<'a, T>(Fold, &'a [T]);
+struct RowsFold<'a, T: Float>(Fold, &'a [T], usize, &'a mut [T::Wide]);
 
-impl<T: Float> Kernel for RowFold<'_, T> {
-    type Output = T::Wide;
+impl<T: Float> Kernel for RowsFold<'_, T> {
+    type Output = ();
     #[inline(always)]
-    fn run<F: Fma>(self) -> T::Wide {
-        let RowFold(fold, row) = self;
+    fn run<F: Fma>(self) {
+        let RowsFold(fold, rows, len, to) = self;
+        let rows = rows.chunks(len).zip(to);
         match fold {
-            Fold::Sum => fold_row!(row, T::default(), |x, y| x + y, fold),
+            Fold::Sum => fold_rows!(rows, len, T::default(), |x, y| x + y, fold),
+            Fold::Max => {
+                fold_rows!(rows, len, T::start(fold), |x, y| if (y > x) | Number::is_nan(y) { y } else { x }, fold)
+            }
+            Fold::Min => {
+                fold_rows!(rows, len, T::start(fold), |x, y| if (y < x) | Number::is_nan(y) { y } else { x }, fold)
+            }
             // The product of many moderate numbers can leave the range of f32 on the way.
-            Fold::Prod => fold_row!(row.iter().map(|x| x.widen()), fold),
-            Fold::Max => fold_row!(row, T::start(fold), |x, y| if (y > x) | Number::is_nan(y) { y } else { x }, fold),
-            Fold::Min => fold_row!(row, T::start(fold), |x, y| if (y < x) | Number::is_nan(y) { y } else { x }, fold),
+            Fold::Prod => {
+                for (row, to) in rows {
+                    *to = row.iter().fold(T::start(fold).widen(), |product, x| product.times(x.widen()));
+                }
+            }
         }
     }
 }

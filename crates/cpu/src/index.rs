@@ -24,7 +24,7 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(shape: &Shape, index: View<'a>, axis: usize) -> Result<Places<'a>, OutOfRange> {
+    fn new(cpu: &Cpu, shape: &Shape, index: View<'a>, axis: usize) -> Result<Places<'a>, OutOfRange> {
         let (_, extent, inner) = around(shape, axis);
         let layout = index.layout;
         let rows_along = layout.shape[axis];
@@ -35,10 +35,10 @@ impl<'a> Places<'a> {
             narrow.shape.truncate(axis + 1);
             narrow.strides.truncate(axis + 1);
             let mut packed = vec![0; narrow.shape.count()];
-            pack(&mut packed, storage_elements::<i64>(index.storage), &narrow);
+            pack(cpu, &mut packed, storage_elements::<i64>(index.storage), &narrow);
             Cow::Owned(packed)
         } else {
-            rows::<i64>(index)
+            rows::<i64>(cpu, index)
         };
         let run = if shared { inner } else { 1 };
         // An index over no elements addresses nothing.
@@ -78,7 +78,7 @@ fn add<S: Element, E: Element, T: Number>(to: &mut [S], from: &[E]) {
 
 impl Cpu {
     pub(crate) fn gathered(&self, x: View, index: View, axis: usize) -> Result<Storage, OutOfRange> {
-        let places = Places::new(&x.layout.shape, index, axis)?;
+        let places = Places::new(self, &x.layout.shape, index, axis)?;
         let mut out = self.buffer(x.dtype, index.layout.shape.count());
         with_bits!(x.dtype.size(), B => {
             let all = storage_elements::<B>(x.storage);
@@ -87,7 +87,7 @@ impl Cpu {
                 &all[x.layout.offset..]
             } else {
                 let mut copy = vec![0 as B; x.layout.shape.count()];
-                pack(&mut copy, all, x.layout);
+                pack(self, &mut copy, all, x.layout);
                 packed = copy;
                 &packed[..]
             };
@@ -111,14 +111,14 @@ impl Cpu {
     ) -> Result<Storage, OutOfRange> {
         let shape = base.view().layout.shape.clone();
         let dtype = source.dtype;
-        let places = Places::new(&shape, index, axis)?;
+        let places = Places::new(self, &shape, index, axis)?;
         let mut storage = self.fresh_copy(base);
         if index.layout.shape.count() == 0 {
             return Ok(storage);
         }
         let out = storage.get_mut::<HostBuffer>().expect("a fresh copy is not shared");
         with_element!(dtype, E => with_number!(dtype, T => {
-            let data = rows::<E>(source);
+            let data = rows::<E>(self, source);
             let to = out.slice_mut::<E>();
             match mode {
                 Scatter::Set => places.pairs(&data, to, |to, from| to.copy_from_slice(from)),
@@ -145,7 +145,7 @@ impl Cpu {
                 unpack(&all[source.layout.offset..][..region.shape.count()], to, region);
             } else {
                 let mut packed = vec![0 as B; source.layout.shape.count()];
-                pack(&mut packed, all, source.layout);
+                pack(self, &mut packed, all, source.layout);
                 unpack(&packed, to, region);
             }
         });
@@ -167,7 +167,7 @@ impl Cpu {
         };
         let view = arg.view();
         let mut out = self.buffer(view.dtype, view.layout.shape.count());
-        with_bits!(view.dtype.size(), B => pack(out.slice_mut::<B>(), storage_elements(view.storage), view.layout));
+        with_bits!(view.dtype.size(), B => pack(self, out.slice_mut::<B>(), storage_elements(view.storage), view.layout));
         Storage::new(out)
     }
 }

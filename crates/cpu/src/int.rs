@@ -72,8 +72,10 @@ impl Number for i64 {
     fn random(_: Draw, _: [u32; 4], _: u64, _: &mut [i64]) {
         unreachable!("checked: random numbers are floating-point")
     }
-    fn fold_row(fold: Fold, row: &[i64]) -> i64 {
-        row.iter().fold(i64::start(fold), |a, &b| a.join(b, fold))
+    fn fold_rows(fold: Fold, rows: &[i64], len: usize, to: &mut [i64]) {
+        for (row, to) in rows.chunks(len).zip(to) {
+            *to = row.iter().fold(i64::start(fold), |a, &b| a.join(b, fold));
+        }
     }
     fn fold_into(fold: Fold, acc: &mut [i64], row: &[i64]) {
         match fold {

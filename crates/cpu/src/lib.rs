@@ -118,7 +118,7 @@ impl Backend for Cpu {
         // `bytes` need not be aligned to the elements.
         with_bits!(size, B => {
             let mut packed = vec![0 as B; view.layout.shape.count()];
-            pack(&mut packed, all.slice(), view.layout);
+            pack(self, &mut packed, all.slice(), view.layout);
             bytes.copy_from_slice(bytemuck::cast_slice(&packed));
         });
         Ok(())

@@ -7,11 +7,19 @@ use cotangent_core::host::{HostBuffer, elements};
 use cotangent_core::{Compute, DType, Element, Layout, with_element};
 use num_traits::{One, Zero};
 use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Multiplications from which a product is divided among threads.
 const THREADED: usize = 1 << 20;
-/// Multiplications of a part of a product. Parts depend on the shapes only.
-const PART: usize = 1 << 22;
+/// Multiplications of a part of a product, unless that would be a small tile. Parts depend on shapes and strides only.
+const PART: usize = 1 << 21;
+/// Tiles are not cut further below so many rows, and columns: three AVX-512 vectors are the unit of gemm.
+const ROWS: usize = 64;
+const COLUMNS: usize = 96;
+const UNIT: usize = 48;
+/// Most tiles of one product.
+const TILES: usize = 64;
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
@@ -60,26 +68,57 @@ trait Gemm: Element + Zero + One {}
 impl Gemm for f32 {}
 impl Gemm for f64 {}
 
-/// `to = a · b` with row-major rows of `to` of length `n`.
+/// A row-major matrix that several threads write to, each to tiles of its own.
+struct Target<'a, T> {
+    data: *mut T,
+    len: usize,
+    columns: usize,
+    borrow: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: sharing a target lets other threads call `multiply` only, whose callers promise that no two calls at the same
+// time write the same elements; elements are plain numbers.
 #[allow(unsafe_code)]
-fn multiply<T: Gemm>(a: Matrix<T>, b: Matrix<T>, k: usize, n: usize, to: &mut [T]) {
-    let m = to.len() / n;
-    if k == 0 {
-        return to.fill(T::zero());
+unsafe impl<T: Send> Sync for Target<'_, T> {}
+
+/// A part of a product: some rows and some columns.
+#[derive(Clone, Debug)]
+struct Tile {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl<T: Gemm> Target<'_, T> {
+    fn new(data: &mut [T], columns: usize) -> Target<'_, T> {
+        Target { len: data.len(), data: data.as_mut_ptr(), columns, borrow: PhantomData }
     }
-    assert!(a.fits(m, k) && b.fits(k, n) && to.len() == m * n, "matmul: a matrix reaches out of its memory");
-    // SAFETY: every element of the two factors, at `at + i·strides[0] + j·strides[1]`, lies within the slice that
-    // `data` borrows, and every element of the product, at `i·n + j`, lies within `to`, which is borrowed mutably; the
-    // assertion checked both. The product is written, not read (`read_dst` is false). `T` is f32 or f64.
-    unsafe {
-        gemm::gemm(
-            m, n, k,
-            to.as_mut_ptr(), 1, n as isize, false,
-            a.data.as_ptr().offset(a.at), a.strides[1], a.strides[0],
-            b.data.as_ptr().offset(b.at), b.strides[1], b.strides[0],
-            T::zero(), T::one(), false, false, false,
-            gemm::Parallelism::None,
-        );
+
+    /// Writes `a · b` to the rows from `first + tile.rows.start` on.
+    ///
+    /// # Safety
+    /// No other thread writes to that tile of those rows meanwhile.
+    #[allow(unsafe_code)]
+    unsafe fn multiply(&self, a: Matrix<T>, b: Matrix<T>, k: usize, first: usize, tile: &Tile) {
+        let [m, n] = [tile.rows.len(), tile.columns.len()];
+        let (a, b) = (a.skip(tile.rows.start, 0), b.skip(0, tile.columns.start));
+        let at = (first + tile.rows.start) * self.columns + tile.columns.start;
+        assert!(m > 0 && n > 0 && at + (m - 1) * self.columns + n <= self.len, "matmul: a tile lies in the product");
+        assert!(k == 0 || (a.fits(m, k) && b.fits(k, n)), "matmul: the factors lie in their memory");
+        // SAFETY: every element of the two factors, at `at + i·strides[0] + j·strides[1]`, lies within the slice that
+        // `data` borrows, and every element of the product, at `at + i·columns + j`, lies within the target, which
+        // borrows it mutably: the assertions checked it. No other thread writes to the tile (promised), and gemm
+        // writes nothing else. The product is not read (`read_dst` is false). `T` is f32 or f64. With `k = 0`, gemm
+        // fills the tile with zeros and does not read the factors.
+        unsafe {
+            gemm::gemm(
+                m, n, k,
+                self.data.add(at), 1, self.columns as isize, false,
+                a.data.as_ptr().wrapping_offset(a.at), a.strides[1], a.strides[0],
+                b.data.as_ptr().wrapping_offset(b.at), b.strides[1], b.strides[0],
+                T::zero(), T::one(), false, false, false,
+                gemm::Parallelism::None,
+            );
+        }
     }
 }
 
@@ -91,19 +130,19 @@ pub fn matmul(cpu: &Cpu, a: View, b: View) -> Storage {
     match a.dtype {
         DType::F32 => floats::<f32>(cpu, whole(a), whole(b), DType::F32),
         DType::F64 => floats::<f64>(cpu, whole(a), whole(b), DType::F64),
-        half if half.compute() == Compute::F32 => floats::<f32>(cpu, widened(a), widened(b), half),
+        half if half.compute() == Compute::F32 => floats::<f32>(cpu, widened(cpu, a), widened(cpu, b), half),
         _ => with_element!(a.dtype, E => integers::<E>(cpu, a, b)),
     }
 }
 
 /// Half-precision elements in single precision. Axes that are stretched stay so.
-fn widened(view: View<'_>) -> Batch<'_, f32> {
+fn widened<'a>(cpu: &Cpu, view: View<'a>) -> Batch<'a, f32> {
     let mut compact = view.layout.clone();
     for (n, &stride) in compact.shape.iter_mut().zip(&view.layout.strides) {
         *n = if stride == 0 { (*n).min(1) } else { *n };
     }
     let inner = View { layout: &compact, ..view };
-    let data = with_element!(view.dtype, E => rows::<E>(inner).iter().map(|x| x.to_f32()).collect::<Vec<f32>>());
+    let data = with_element!(view.dtype, E => rows::<E>(cpu, inner).iter().map(|x| x.to_f32()).collect::<Vec<f32>>());
     let layout = Layout::contiguous(&compact.shape).broadcast_to(&view.layout.shape);
     Batch { data: Cow::Owned(data), layout }
 }
@@ -128,44 +167,52 @@ fn floats<T: Gemm>(cpu: &Cpu, a: Batch<T>, b: Batch<T>, dtype: DType) -> Storage
     Storage::new(out)
 }
 
+/// Extents of the tiles that a product is cut into.
+fn tile_size([m, k, n]: [usize; 3], b_is_row_major: bool) -> [usize; 2] {
+    let [mut rows, mut columns] = [m, n];
+    while rows * columns * k > PART && m.div_ceil(rows) * n.div_ceil(columns) < TILES {
+        let [wide, tall] = [columns >= 2 * COLUMNS, rows >= 2 * ROWS];
+        // A right factor that is not row-major is copied for each tile: cut it rather than copy it again.
+        match (tall && (b_is_row_major || !wide), wide) {
+            (true, _) => rows = rows.div_ceil(2).next_multiple_of(8),
+            (_, true) => columns = columns.div_ceil(2).next_multiple_of(UNIT),
+            _ => break,
+        }
+    }
+    [rows, columns]
+}
+
 /// All products of a batch; none of the extents but `k` is 0.
 fn products<T: Gemm>(cpu: &Cpu, a: &Batch<T>, b: &Batch<T>, [m, k, n]: [usize; 3], to: &mut [T]) {
-    let work = m * n * k.max(1);
-    // Large products are cut into bands of rows, so that a part of the batch is some rows of its tall product.
-    let bands = (work / PART).clamp(1, m);
-    let band = m.div_ceil(bands).next_multiple_of(8).min(m);
-    let bands = m.div_ceil(band);
-    let per_item = (PART / work.max(1)).max(1);
-    let part = |from: usize, to: &mut [T]| {
-        // Either a band of one product, or some whole products.
-        if bands > 1 {
-            let row = from % m;
-            return multiply(a.matrix(from / m).skip(row, 0), b.matrix(from / m), k, n, to);
-        }
-        for (number, to) in to.chunks_exact_mut(m * n).enumerate() {
-            multiply(a.matrix(from / m + number), b.matrix(from / m + number), k, n, to);
+    let batch = to.len() / (m * n);
+    let [rows, columns] = tile_size([m, k, n], b.matrix(0).strides[1] == 1);
+    let [down, across] = [m.div_ceil(rows), n.div_ceil(columns)];
+    let tiles = batch * down * across;
+    let target = Target::new(to, n);
+    let run = |number: usize| {
+        let (product, tile) = (number / (down * across), number % (down * across));
+        let (i, j) = (tile / across * rows, tile % across * columns);
+        let tile = Tile { rows: i..m.min(i + rows), columns: j..n.min(j + columns) };
+        // SAFETY: each number is run once, and the tiles of different numbers have no element in common.
+        #[allow(unsafe_code)]
+        unsafe {
+            target.multiply(a.matrix(product), b.matrix(product), k, product * m, &tile);
         }
     };
-    let parts: Vec<(usize, &mut [T])> = if bands > 1 {
-        let each = |(number, product): (usize, _)| {
-            let bands = <[T]>::chunks_mut(product, band * n).enumerate();
-            bands.map(move |(k, rows)| (number * m + k * band, rows)).collect::<Vec<_>>()
-        };
-        to.chunks_exact_mut(m * n).enumerate().flat_map(each).collect()
-    } else {
-        to.chunks_mut(per_item * m * n).enumerate().map(|(k, to)| (k * per_item * m, to)).collect()
-    };
-    if parts.iter().map(|(_, to)| to.len()).sum::<usize>() * k < THREADED {
-        return parts.into_iter().for_each(|(from, to)| part(from, to));
+    let work = rows * columns * k.max(1);
+    if tiles == 1 || work * tiles < THREADED {
+        return (0..tiles).for_each(run);
     }
-    cpu.threads.each(parts.len(), parts.into_iter(), |(from, to)| part(from, to));
+    let per_item = (PART / work).max(1);
+    let items = (0..tiles).step_by(per_item).map(|first| first..tiles.min(first + per_item));
+    cpu.threads.each(tiles.div_ceil(per_item), items, |some| some.for_each(run));
 }
 
 /// Products of integers, in wrapping `i64`.
 fn integers<E: Element>(cpu: &Cpu, a: View, b: View) -> Storage {
     let rank = a.layout.shape.len();
     let [m, k, n] = [a.layout.shape[rank - 2], a.layout.shape[rank - 1], b.layout.shape[rank - 1]];
-    let (x, y) = (rows::<E>(a), rows::<E>(b));
+    let (x, y) = (rows::<E>(cpu, a), rows::<E>(cpu, b));
     let batch: usize = a.layout.shape[..rank - 2].iter().product();
     let mut out = cpu.buffer(a.dtype, batch * m * n);
     let mut sums = vec![0i64; n];

@@ -26,8 +26,8 @@ pub trait Number: Element + Default + PartialOrd {
     fn select(to: &mut [Self], condition: &[Self], a: &[Self], b: &[Self]);
     /// Random numbers of the positions from `start` on.
     fn random(draw: Draw, ticket: [u32; 4], start: u64, to: &mut [Self]);
-    /// All elements combined.
-    fn fold_row(fold: Fold, row: &[Self]) -> Self::Wide;
+    /// The elements of each row of length `len` combined; the last row may be shorter.
+    fn fold_rows(fold: Fold, rows: &[Self], len: usize, to: &mut [Self::Wide]);
     /// Each element of `row` combined into `acc`.
     fn fold_into(fold: Fold, acc: &mut [Self], row: &[Self]);
     /// The sum, wrapping.

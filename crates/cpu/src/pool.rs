@@ -2,8 +2,7 @@
 
 use cotangent_core::host::{Line, Meter, Pool};
 use std::cell::RefCell;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 /// Sizes up to this one (in cache lines) are kept by the thread that freed them.
 const SMALL: usize = 512;
@@ -36,26 +35,53 @@ thread_local! {
 }
 
 /// Buffers by size class. Small ones are kept by each thread, without locks; large ones, and what a thread has too
-/// many of, are shared. What is kept never exceeds what tensors once needed at one time.
+/// many of, are shared. Those do not exceed what tensors once needed at one time; where they would, others that were
+/// not used again make room.
+#[derive(Default)]
 pub struct Reuse {
     meter: Meter,
-    shared: Mutex<[Vec<Vec<Line>>; CLASSES]>,
-    /// Bytes in `shared`.
-    kept: AtomicUsize,
+    shared: Mutex<Shared>,
 }
 
-impl Default for Reuse {
-    fn default() -> Reuse {
-        Reuse {
-            meter: Meter::default(),
-            shared: Mutex::new([const { Vec::new() }; CLASSES]),
-            kept: AtomicUsize::new(0),
+/// Buffers that any thread may take.
+struct Shared {
+    free: [Vec<Vec<Line>>; CLASSES],
+    /// Their bytes.
+    bytes: usize,
+    /// The class that makes room next.
+    hand: usize,
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared { free: [const { Vec::new() }; CLASSES], bytes: 0, hand: 0 }
+    }
+}
+
+impl Shared {
+    fn take(&mut self, class: usize) -> Option<Vec<Line>> {
+        let buffer = self.free[class].pop()?;
+        self.bytes -= size_of_val(&buffer[..]);
+        Some(buffer)
+    }
+
+    /// Keeps a buffer, and drops others until at most `limit` bytes are kept.
+    fn give(&mut self, class: usize, lines: Vec<Line>, limit: usize) {
+        self.bytes += size_of_val(&lines[..]);
+        self.free[class].push(lines);
+        while self.bytes > limit {
+            self.hand = (self.hand + 1) % CLASSES;
+            if self.hand != class || self.bytes == size_of_val(&self.free[class][0][..]) * self.free[class].len() {
+                drop(self.take(self.hand));
+            }
         }
     }
 }
 
-fn bytes(lines: usize) -> usize {
-    lines * size_of::<Line>()
+impl Reuse {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(|e| e.into_inner())
+    }
 }
 
 impl Pool for Reuse {
@@ -69,8 +95,7 @@ impl Pool for Reuse {
         {
             return buffer;
         }
-        if let Some(buffer) = self.shared.lock().unwrap_or_else(|e| e.into_inner())[class].pop() {
-            self.kept.fetch_sub(bytes(buffer.len()), Ordering::Relaxed);
+        if let Some(buffer) = self.shared().take(class) {
             return buffer;
         }
         bytemuck::zeroed_vec(size(class))
@@ -92,12 +117,7 @@ impl Pool for Reuse {
             });
         }
         let Some(lines) = left else { return };
-        let memory = self.meter.read();
-        let size = bytes(lines.len());
-        if memory.live + self.kept.load(Ordering::Relaxed) + size <= memory.peak {
-            self.kept.fetch_add(size, Ordering::Relaxed);
-            self.shared.lock().unwrap_or_else(|e| e.into_inner())[class].push(lines);
-        }
+        self.shared().give(class, lines, self.meter.read().peak);
     }
 
     fn meter(&self) -> &Meter {
@@ -130,5 +150,18 @@ mod tests {
         pool.give(small);
         let again = pool.take(3);
         assert_eq!(again.as_ptr(), address);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut shared = Shared::default();
+        let line = |n: usize| bytemuck::zeroed_vec::<Line>(n);
+        for class in 40..50 {
+            shared.give(class, line(size(class)), 1 << 20);
+            let kept: usize = shared.free.iter().flatten().map(|b| size_of_val(&b[..])).sum();
+            assert_eq!(kept, shared.bytes);
+            assert!(kept <= 1 << 20);
+        }
+        assert!(shared.take(49).is_some(), "what was freed last is kept");
     }
 }

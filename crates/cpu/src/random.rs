@@ -4,10 +4,11 @@ use crate::float::Float;
 use crate::math::{self, Fma, Kernel, Real, dispatch};
 use crate::number::Number;
 use cotangent_core::expr::Draw;
-use cotangent_core::rng::{uniform, uniform53, words};
+use cotangent_core::rng::{uniform, uniform53, words_lanes};
 
-/// Groups of positions that are computed side by side.
-const GROUPS: usize = 16;
+/// Groups of positions that are computed side by side; so many that loops over them are not unrolled before they are
+/// vectorized.
+const GROUPS: usize = 64;
 
 /// Fills a slice with the draws of the positions from `start` on.
 pub fn fill<T: Float>(draw: Draw, ticket: [u32; 4], start: u64, to: &mut [T]) {
@@ -19,17 +20,6 @@ struct Fill<'a, T> {
     ticket: [u32; 4],
     start: u64,
     to: &'a mut [T],
-}
-
-/// The random words of [`GROUPS`] groups: `result[word][group]`.
-#[inline(always)]
-fn block(ticket: [u32; 4], group: u64) -> [[u32; GROUPS]; 4] {
-    let mut w = [[0; GROUPS]; 4];
-    for k in 0..GROUPS {
-        let [a, b, c, d] = words(ticket, group + k as u64);
-        (w[0][k], w[1][k], w[2][k], w[3][k]) = (a, b, c, d);
-    }
-    w
 }
 
 impl<T: Float> Kernel for Fill<'_, T> {
@@ -45,7 +35,7 @@ impl<T: Float> Kernel for Fill<'_, T> {
         let mut group = start / per_group as u64;
         let mut left = to;
         while !left.is_empty() {
-            let w = block(ticket, group);
+            let w = words_lanes::<GROUPS>(ticket, group);
             match draw {
                 Draw::Uniform => uniforms(&w, numbers),
                 Draw::Uniform53 => uniforms53(&w, numbers),
@@ -61,17 +51,19 @@ impl<T: Float> Kernel for Fill<'_, T> {
 
 #[inline(always)]
 fn uniforms<T: Float>(w: &[[u32; GROUPS]; 4], to: &mut [T]) {
-    for (k, to) in to.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        for (to, w) in to.iter_mut().zip(w) {
-            *to = T::read(uniform(w[k]));
-        }
+    let [a, b, c, d] = w;
+    let groups = to.as_chunks_mut::<4>().0.iter_mut();
+    for ((((to, &a), &b), &c), &d) in groups.zip(a).zip(b).zip(c).zip(d) {
+        *to = [T::read(uniform(a)), T::read(uniform(b)), T::read(uniform(c)), T::read(uniform(d))];
     }
 }
 
 #[inline(always)]
 fn uniforms53<T: Float>(w: &[[u32; GROUPS]; 4], to: &mut [T]) {
-    for (k, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        *to = [T::read(uniform53(w[0][k], w[1][k])), T::read(uniform53(w[2][k], w[3][k]))];
+    let [a, b, c, d] = w;
+    let groups = to.as_chunks_mut::<2>().0.iter_mut();
+    for ((((to, &a), &b), &c), &d) in groups.zip(a).zip(b).zip(c).zip(d) {
+        *to = [T::read(uniform53(a, b)), T::read(uniform53(c, d))];
     }
 }
 
@@ -85,7 +77,7 @@ fn normals<F: Fma, T: Float>(w: &[[u32; GROUPS]; 4], to: &mut [T]) {
         even[k] = radius * angle.cos_near::<F>();
         odd[k] = radius * angle.sin_near::<F>();
     }
-    for (k, to) in to.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        *to = [T::read(even[k]), T::read(odd[k])];
+    for ((to, &even), &odd) in to.as_chunks_mut::<2>().0.iter_mut().zip(&even).zip(&odd) {
+        *to = [T::read(even), T::read(odd)];
     }
 }

@@ -1,7 +1,12 @@
 //! Reading elements that lie apart, and writing them.
 
 use bytemuck::{AnyBitPattern, NoUninit, Pod};
+use crate::Cpu;
+use crate::axes::merged;
 use cotangent_core::{Layout, Shape};
+
+/// Elements that one thread takes at a time.
+const ITEM: usize = 32 * 1024;
 
 /// Reads the elements at `at` of the given extents and strides in row-major order.
 pub fn read<E: Copy, T: Copy>(
@@ -21,6 +26,9 @@ pub fn read<E: Copy, T: Copy>(
                 at += stride;
             }
         }
+        (&[m, n], &[down, across]) if across.abs() > down.abs() && m >= TILE => {
+            read_tiles(to, from, at, [m, n], [down, across], convert);
+        }
         ([n, inner @ ..], [stride, rest @ ..]) => {
             let size = to.len() / n;
             let mut at = at;
@@ -30,6 +38,21 @@ pub fn read<E: Copy, T: Copy>(
             }
         }
         _ => unreachable!("as many strides as extents"),
+    }
+}
+
+/// Side of the squares in which a transposed matrix is read: their lines of memory stay in the cache.
+const TILE: usize = 32;
+
+fn read_tiles<E: Copy, T: Copy>(
+    to: &mut [T], from: &[E], at: isize, [m, n]: [usize; 2], [down, across]: [isize; 2], convert: impl Fn(E) -> T + Copy,
+) {
+    for (i, j) in (0..m).step_by(TILE).flat_map(|i| (0..n).step_by(TILE).map(move |j| (i, j))) {
+        for row in i..m.min(i + TILE) {
+            let at = at + row as isize * down + j as isize * across;
+            let to = &mut to[row * n..][..n][j..n.min(j + TILE)];
+            read(to, from, at, &[to.len()], &[across], convert);
+        }
     }
 }
 
@@ -83,16 +106,24 @@ macro_rules! with_bits {
 }
 pub(crate) use with_bits;
 
-/// Copies a view into row-major elements.
-pub fn pack<E: Pod>(to: &mut [E], from: &[E], layout: &Layout) {
+/// Copies a view into row-major elements, with all threads if there are many.
+pub fn pack<E: Pod + Send + Sync>(cpu: &Cpu, to: &mut [E], from: &[E], layout: &Layout) {
     if to.is_empty() {
         return;
     }
-    if layout.is_contiguous() {
-        return to.copy_from_slice(&from[layout.offset..][..to.len()]);
+    let (extents, strides, _) = merged(&layout.shape, &[&layout.strides], |_, _| true);
+    let (at, strides) = (layout.offset as isize, &strides[0][..]);
+    if !cpu.worth_threads(to.len()) {
+        return read(to, from, at, &extents, strides, |x| x);
     }
-    let (extents, strides, _) = crate::axes::merged(&layout.shape, &[&layout.strides], |_, _| true);
-    read(to, from, layout.offset as isize, &extents, &strides[0], |x| x);
+    let size = to.len() / extents[0];
+    let places = ITEM.div_ceil(size);
+    let items = to.chunks_mut(places * size).enumerate();
+    cpu.threads.each(items.len(), items, |(k, to)| {
+        let mut extents = extents.clone();
+        extents[0] = to.len() / size;
+        read(to, from, at + (k * places) as isize * strides[0], &extents, strides, |x| x);
+    });
 }
 
 /// Copies row-major elements into the places of a layout.
@@ -100,7 +131,7 @@ pub fn unpack<E: Copy>(from: &[E], to: &mut [E], layout: &Layout) {
     if from.is_empty() {
         return;
     }
-    let (extents, strides, _) = crate::axes::merged(&layout.shape, &[&layout.strides], |_, _| true);
+    let (extents, strides, _) = merged(&layout.shape, &[&layout.strides], |_, _| true);
     write(from, to, layout.offset as isize, &extents, &strides[0]);
 }
 

@@ -4,15 +4,16 @@
 //! only, so the result does not depend on the number of threads.
 
 use super::code::Code;
-use super::machine::{Input, Job, Machine, with_scratch};
+use super::machine::{Input, Job, Worker, with_scratch};
 use super::map::count_cost;
-use super::{axes, compute_dtype};
+use super::small::{evaluate_small, is_small};
+use super::{axes, compute_dtype, straighten};
 use crate::Cpu;
 use crate::axes::{BLOCK, Block, Grid};
 use crate::number::{Number, Wide, with_number};
 use cotangent_core::backend::{Call, Fold, Outputs, Storage};
 use crate::strided::take_front;
-use cotangent_core::with_element;
+use cotangent_core::{DType, with_element};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -31,18 +32,16 @@ type Partial<T> = Vec<<T as Number>::Wide>;
 /// A piece of the partial results of each output.
 type Pieces<'a, T> = SmallVec<[&'a mut [<T as Number>::Wide]; 2]>;
 
-fn run<T: Number>(cpu: &Cpu, call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
+fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
+    if let Some(results) = small::<T>(cpu, &call, fold, reduced) {
+        return results;
+    }
+    straighten(cpu, &mut call);
     let kept: usize = call.shape.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| n).product();
-    let finish = |results: &[Partial<T>]| {
-        let store = |(&dtype, wide): (_, &Partial<T>)| {
-            let mut out = cpu.buffer(dtype, kept);
-            with_element!(dtype, E => out.slice_mut::<E>().iter_mut().zip(wide).for_each(|(to, x)| *to = x.store()));
-            Storage::new(out)
-        };
-        call.outputs.iter().zip(results).map(store).collect()
-    };
-    if call.shape.count() == 0 {
-        return finish(&vec![vec![T::start(fold).widen(); kept]; call.outputs.len()]);
+    let (outputs, shape) = (call.outputs.clone(), call.shape);
+    let finish = |results: &[Partial<T>]| outputs.iter().zip(results).map(|(&dtype, x)| stored(cpu, dtype, x)).collect();
+    if shape.count() == 0 {
+        return finish(&vec![vec![T::start(fold).widen(); kept]; outputs.len()]);
     }
     let code = call.program.compiled(Code::new);
     let (extents, strides, from) = axes(&call, |a, b| reduced[a] == reduced[b]);
@@ -73,6 +72,32 @@ fn run<T: Number>(cpu: &Cpu, call: Call, fold: Fold, reduced: &[bool]) -> Output
         combine(partial, fold, &shape, &mask);
     }
     finish(&partials)
+}
+
+/// The results of a small call that folds whole rows, if it is one.
+fn small<T: Number>(cpu: &Cpu, call: &Call, fold: Fold, reduced: &[bool]) -> Option<Outputs> {
+    let tail = reduced.iter().rposition(|&r| !r).map_or(0, |axis| axis + 1);
+    if !is_small(call) || reduced[..tail].contains(&true) {
+        return None;
+    }
+    let [rows, len]: [usize; 2] = [call.shape[..tail].iter().product(), call.shape[tail..].iter().product()];
+    let scratch = (0..call.outputs.len()).map(|_| None).collect();
+    let mut outputs = Outputs::new();
+    evaluate_small::<T>(call, scratch, |machine| {
+        for (k, &dtype) in call.outputs.iter().enumerate() {
+            let mut wide: SmallVec<[T::Wide; 8]> = SmallVec::from_elem(T::Wide::default(), rows);
+            T::fold_rows(fold, &machine.result(k)[..rows * len], len, &mut wide);
+            outputs.push(stored(cpu, dtype, &wide));
+        }
+    });
+    Some(outputs)
+}
+
+/// Results rounded to the type that they are stored as.
+fn stored<W: Wide>(cpu: &Cpu, dtype: DType, wide: &[W]) -> Storage {
+    let mut out = cpu.buffer(dtype, wide.len());
+    with_element!(dtype, E => out.slice_mut::<E>().iter_mut().zip(wide).for_each(|(to, x)| *to = x.store()));
+    Storage::new(out)
 }
 
 /// Folds the marked axes of row-major partial results.
@@ -223,22 +248,20 @@ impl Plan {
         let outputs = job.code.outputs;
         with_scratch(job.scratch() + outputs, |scratch: &mut [T]| {
             let (scratch, running) = scratch.split_at_mut(job.scratch() * BLOCK);
-            let mut machine = Machine::new(job, scratch);
+            let mut worker = Worker::new(job, scratch);
             for unit in units {
                 let len = self.yields(&job.grid, unit);
                 let sink: Pieces<T> = partials.iter_mut().map(|rest| take_front(rest, len)).collect();
                 match self.kind {
                     Kind::Rows { row } => {
                         let block = job.grid.block(unit);
-                        machine.load(&block, &[]);
-                        machine.run(&block);
+                        worker.evaluate(&block);
                         for (k, sink) in sink.into_iter().enumerate() {
-                            let rows = machine.result(k)[..block.len].chunks(row);
-                            sink.iter_mut().zip(rows).for_each(|(to, row)| *to = T::fold_row(fold, row));
+                            T::fold_rows(fold, &worker.machine.result(k)[..block.len], row, sink);
                         }
                     }
                     Kind::Columns { .. } | Kind::Wide { .. } => {
-                        self.combine_rows(&mut machine, job, fold, unit, running, sink);
+                        self.combine_rows(&mut worker, job, fold, unit, running, sink);
                     }
                 }
             }
@@ -247,7 +270,7 @@ impl Plan {
 
     /// Combines rows into columns.
     fn combine_rows<T: Number>(
-        &self, machine: &mut Machine<T>, job: &Job, fold: Fold, unit: usize, running: &mut [T],
+        &self, worker: &mut Worker<T>, job: &Job, fold: Fold, unit: usize, running: &mut [T],
         mut sink: Pieces<T>,
     ) {
         let width = sink[0].len();
@@ -270,11 +293,10 @@ impl Plan {
         };
         for number in self.blocks(unit) {
             let block: Block = job.grid.block(number);
-            machine.load(&block, &[]);
-            machine.run(&block);
+            worker.evaluate(&block);
             for at in (0..block.len).step_by(side_by_side) {
                 for (k, running) in running.chunks_exact_mut(BLOCK).enumerate() {
-                    let row = &machine.result(k)[at..block.len.min(at + side_by_side)];
+                    let row = &worker.machine.result(k)[at..block.len.min(at + side_by_side)];
                     T::fold_into(fold, &mut running[..row.len()], row);
                 }
                 rows += 1;

@@ -4,7 +4,6 @@ use super::code::{Code, Op, Splat, Step};
 use crate::axes::{BLOCK, Block, Grid};
 use crate::number::Number;
 use crate::strided::{cast, read};
-use cotangent_core::expr::Draw;
 use cotangent_core::host::Line;
 use cotangent_core::{DType, Strides, bf16, f16, with_element};
 use half::slice::HalfFloatSliceExt;
@@ -73,8 +72,10 @@ pub struct Job<'a> {
 }
 
 /// A place that values are read from and perhaps written to.
-enum Place<'a, T> {
+pub enum Place<'a, T> {
+    /// An argument that is read where it lies.
     Read(&'a [T]),
+    /// Anything else.
     Write(&'a mut [T]),
 }
 
@@ -87,12 +88,79 @@ impl<T> Place<'_, T> {
     }
 }
 
-/// A program with places of its own, for one thread.
-pub struct Machine<'a, 'j, T> {
-    job: &'a Job<'j>,
-    places: SmallVec<[Place<'a, T>; 16]>,
-    /// Whether the arguments that are the same in all blocks have been copied.
-    loaded: bool,
+/// The places of a program and what runs on them.
+pub struct Machine<'a, T> {
+    code: &'a Code,
+    uniforms: &'a [f64],
+    /// In the order that [`Code`] says.
+    pub places: SmallVec<[Place<'a, T>; 12]>,
+}
+
+impl<'a, T: Number> Machine<'a, T> {
+    /// A machine without places.
+    #[inline]
+    pub fn new(code: &'a Code, uniforms: &'a [f64]) -> Machine<'a, T> {
+        Machine { code, uniforms, places: SmallVec::new() }
+    }
+
+    /// Adds the places of the splats, for blocks of up to `len` elements.
+    #[inline]
+    pub fn push_splats(&mut self, len: usize, mut fresh: impl FnMut() -> &'a mut [T]) {
+        for splat in &self.code.splats {
+            let place = fresh();
+            place[..len].fill(T::of(match *splat {
+                Splat::Const(x) => x,
+                Splat::Uniform(k) => self.uniforms[k],
+            }));
+            self.places.push(Place::Write(place));
+        }
+    }
+
+    /// Runs the program on `len` elements, which are those from `start` on in row-major order.
+    #[inline]
+    pub fn run(&mut self, start: usize, len: usize) {
+        for step in &self.code.steps {
+            let place = std::mem::replace(&mut self.places[step.to as usize], Place::Read(&[]));
+            let Place::Write(whole) = place else { unreachable!("results go to places that can be written") };
+            self.step(step, start, &mut whole[..len]);
+            self.places[step.to as usize] = Place::Write(whole);
+        }
+    }
+
+    #[inline]
+    fn step(&self, step: &Step, start: usize, to: &mut [T]) {
+        let at = |k: usize| &self.places[step.from[k] as usize].get()[..to.len()];
+        match step.op {
+            Op::Unary(op) => T::unary(op, to, at(0)),
+            Op::Binary(op) => T::binary(op, to, at(0), at(1)),
+            Op::Select => T::select(to, at(0), at(1), at(2)),
+            Op::Copy => to.copy_from_slice(at(0)),
+            Op::Random(draw, k) => {
+                let words = &self.uniforms[k..][..4];
+                let ticket = [words[0] as u32, words[1] as u32, words[2] as u32, words[3] as u32];
+                T::random(draw, ticket, start as u64, to);
+            }
+        }
+    }
+
+    /// The place of an output.
+    #[inline]
+    fn output(&self, output: usize) -> usize {
+        self.code.reads.len() + self.code.splats.len() + output
+    }
+
+    /// Makes the next results of an output go to `memory`.
+    #[inline]
+    pub fn direct(&mut self, output: usize, memory: &'a mut [T]) {
+        let place = self.output(output);
+        self.places[place] = Place::Write(memory);
+    }
+
+    /// The results of an output that were computed last.
+    #[inline]
+    pub fn result(&self, output: usize) -> &[T] {
+        self.places[self.output(output)].get()
+    }
 }
 
 thread_local! {
@@ -126,36 +194,37 @@ impl Job<'_> {
     }
 }
 
-impl<'a, 'j, T: Number> Machine<'a, 'j, T> {
-    /// A machine that works in `scratch`, which holds as many blocks as [`Job::scratch`] says.
-    pub fn new(job: &'a Job<'j>, scratch: &'a mut [T]) -> Machine<'a, 'j, T> {
+/// A machine that runs blocks of a job, for one thread.
+pub struct Worker<'a, 'j, T> {
+    job: &'a Job<'j>,
+    /// The places.
+    pub machine: Machine<'a, T>,
+    /// Whether the arguments that are the same in all blocks have been copied.
+    loaded: bool,
+}
+
+impl<'a, 'j, T: Number> Worker<'a, 'j, T> {
+    /// A worker in `scratch`, which holds as many blocks as [`Job::scratch`] says.
+    pub fn new(job: &'a Job<'j>, scratch: &'a mut [T]) -> Worker<'a, 'j, T> {
         let mut blocks = scratch.chunks_exact_mut(BLOCK);
         let mut fresh = || blocks.next().expect("enough scratch memory");
-        let mut places: SmallVec<[Place<'a, T>; 16]> = SmallVec::new();
+        let mut machine = Machine::new(job.code, job.uniforms);
         for input in &job.inputs {
-            places.push(match input.access {
+            machine.places.push(match input.access {
                 Access::Unread | Access::Direct => Place::Read(&[]),
                 Access::Same | Access::Copied | Access::Donated(_) => Place::Write(fresh()),
             });
         }
-        let len = job.grid.block_len();
-        for splat in &job.code.splats {
-            let place = fresh();
-            place[..len].fill(T::of(match *splat {
-                Splat::Const(x) => x,
-                Splat::Uniform(k) => job.uniforms[k],
-            }));
-            places.push(Place::Write(place));
-        }
-        (0..job.code.outputs + job.code.temporaries).for_each(|_| places.push(Place::Write(fresh())));
-        Machine { job, places, loaded: false }
+        machine.push_splats(job.grid.block_len(), &mut fresh);
+        (0..job.code.outputs + job.code.temporaries).for_each(|_| machine.places.push(Place::Write(fresh())));
+        Worker { job, machine, loaded: false }
     }
 
     /// Makes the arguments of a block available. Those that were donated come from `outputs`, the memory of the
     /// block's results.
     pub fn load(&mut self, block: &Block, outputs: &[&mut [u8]]) {
         let job = self.job;
-        for (input, place) in job.inputs.iter().zip(&mut self.places) {
+        for (input, place) in job.inputs.iter().zip(&mut self.machine.places) {
             match (input.access, place) {
                 (Access::Direct, place) => {
                     let at = input.offset as isize + job.grid.offset(block, &input.strides);
@@ -175,50 +244,10 @@ impl<'a, 'j, T: Number> Machine<'a, 'j, T> {
         self.loaded = true;
     }
 
-    /// Where an output is among the places.
-    fn output(&self, output: usize) -> usize {
-        self.job.inputs.len() + self.job.code.splats.len() + output
-    }
-
-    /// Makes the next block's results of an output go to `memory`.
-    pub fn direct(&mut self, output: usize, memory: &'a mut [T]) {
-        let place = self.output(output);
-        self.places[place] = Place::Write(memory);
-    }
-
-    /// The results of an output in the block that was run last.
-    pub fn result(&self, output: usize) -> &[T] {
-        self.places[self.output(output)].get()
-    }
-
-    /// Runs the program on the block that was loaded.
-    pub fn run(&mut self, block: &Block) {
-        for step in &self.job.code.steps {
-            self.step(step, block);
-        }
-    }
-
-    #[inline]
-    fn step(&mut self, step: &Step, block: &Block) {
-        let place = std::mem::replace(&mut self.places[step.to as usize], Place::Read(&[]));
-        let Place::Write(whole) = place else { unreachable!("results go to places that can be written") };
-        let to = &mut whole[..block.len];
-        let at = |k: usize| &self.places[step.from[k] as usize].get()[..block.len];
-        match step.op {
-            Op::Unary(op) => T::unary(op, to, at(0)),
-            Op::Binary(op) => T::binary(op, to, at(0), at(1)),
-            Op::Select => T::select(to, at(0), at(1), at(2)),
-            Op::Copy => to.copy_from_slice(at(0)),
-            Op::Random(draw, k) => self.random(draw, k, block.start, to),
-        }
-        self.places[step.to as usize] = Place::Write(whole);
-    }
-
-    #[cold]
-    fn random(&self, draw: Draw, uniform: usize, start: usize, to: &mut [T]) {
-        let words = &self.job.uniforms[uniform..][..4];
-        let ticket = [words[0] as u32, words[1] as u32, words[2] as u32, words[3] as u32];
-        T::random(draw, ticket, start as u64, to);
+    /// Loads a block and runs the program on it.
+    pub fn evaluate(&mut self, block: &Block) {
+        self.load(block, &[]);
+        self.machine.run(block.start, block.len);
     }
 }
 
@@ -233,7 +262,7 @@ impl Input<'_> {
 }
 
 /// Reads elements of any type into those that are computed with.
-fn load<T: Number>(dtype: DType, bytes: &[u8], at: isize, extents: &[usize], strides: &[isize], to: &mut [T]) {
+pub fn load<T: Number>(dtype: DType, bytes: &[u8], at: isize, extents: &[usize], strides: &[isize], to: &mut [T]) {
     if extents.len() == 1 && strides[0] == 1 && matches!(dtype, DType::F16 | DType::BF16)
         && let Ok(to) = bytemuck::try_cast_slice_mut::<T, f32>(to)
         && T::DTYPE == DType::F32

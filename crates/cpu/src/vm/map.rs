@@ -1,15 +1,16 @@
 //! A program at every element.
 
 use super::code::Code;
-use super::machine::{Access, Input, Job, Machine, store, with_scratch};
-use super::{axes, compute_dtype};
+use super::machine::{Access, Input, Job, Worker, store, with_scratch};
+use super::small::{evaluate_small, is_small};
+use super::{axes, compute_dtype, straighten};
 use crate::Cpu;
 use crate::axes::Grid;
 use crate::number::{Number, with_number};
 use crate::strided::{cast_mut, pack, take_front, with_bits};
-use cotangent_core::DType;
 use cotangent_core::backend::{Arg, Call, Outputs, Storage};
 use cotangent_core::host::HostBuffer;
+use cotangent_core::DType;
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -18,10 +19,10 @@ const ITEM: usize = 32 * 1024;
 
 /// See [`Backend::map`](cotangent_core::backend::Backend::map).
 pub fn map(cpu: &Cpu, call: Call) -> Outputs {
-    if let Some(copy) = copied(cpu, &call) {
-        return copy;
-    }
-    with_number!(compute_dtype(&call.args), T => run::<T>(cpu, call))
+    with_number!(compute_dtype(&call.args), T => {
+        let done = copied(cpu, &call).or_else(|| small::<T>(cpu, &call));
+        done.unwrap_or_else(|| run::<T>(cpu, call))
+    })
 }
 
 /// The result of a program that only copies its argument.
@@ -32,8 +33,35 @@ fn copied(cpu: &Cpu, call: &Call) -> Option<Outputs> {
         return None;
     }
     let mut out = cpu.buffer(x.dtype, call.shape.count());
-    with_bits!(x.dtype.size(), T => pack(out.slice_mut::<T>(), x.storage.get::<HostBuffer>().slice(), x.layout));
+    with_bits!(x.dtype.size(), T => pack(cpu, out.slice_mut::<T>(), x.storage.get::<HostBuffer>().slice(), x.layout));
     Some(SmallVec::from_iter([Storage::new(out)]))
+}
+
+/// The results of a small call, if it is one.
+fn small<T: Number>(cpu: &Cpu, call: &Call) -> Option<Outputs> {
+    if !is_small(call) {
+        return None;
+    }
+    let count = call.shape.count();
+    let mut buffers: SmallVec<[HostBuffer; 2]> = SmallVec::new();
+    call.outputs.iter().for_each(|&dtype| buffers.push(cpu.buffer(dtype, count)));
+    let (mut direct, mut converted) = (SmallVec::new(), SmallVec::<[_; 2]>::new());
+    for (k, buffer) in buffers.iter_mut().enumerate() {
+        if call.outputs[k] == T::DTYPE {
+            direct.push(Some(buffer.slice_mut::<T>()));
+        } else {
+            direct.push(None);
+            converted.push((k, buffer));
+        }
+    }
+    evaluate_small(call, direct, |machine| {
+        for (k, buffer) in converted {
+            store(call.outputs[k], &machine.result(k)[..count], buffer.bytes_mut());
+        }
+    });
+    let mut outputs = Outputs::new();
+    buffers.into_iter().for_each(|buffer| outputs.push(Storage::new(buffer)));
+    Some(outputs)
 }
 
 /// The first argument whose memory may become that of an output, if any.
@@ -47,6 +75,7 @@ fn donor(args: &mut [Arg], taken: &[Option<usize>], dtype: DType, count: usize) 
 }
 
 fn run<T: Number>(cpu: &Cpu, mut call: Call) -> Outputs {
+    straighten(cpu, &mut call);
     let count = call.shape.count();
     let mut donors: SmallVec<[Option<usize>; 2]> = SmallVec::new();
     for &dtype in &call.outputs {
@@ -126,17 +155,17 @@ fn split<'a>(rest: &mut Chunks<'a>, dtypes: &[DType], len: usize) -> Chunks<'a> 
 /// Runs some blocks, whose results go to `outputs`.
 fn blocks<T: Number>(job: &Job, dtypes: &[DType], range: Range<usize>, mut outputs: Chunks) {
     with_scratch(job.scratch(), |scratch: &mut [T]| {
-        let mut machine = Machine::new(job, scratch);
+        let mut worker = Worker::new(job, scratch);
         for number in range {
             let block = job.grid.block(number);
             let mut chunks = split(&mut outputs, dtypes, block.len);
-            machine.load(&block, &chunks);
+            worker.load(&block, &chunks);
             for (k, chunk) in chunks.iter_mut().enumerate().filter(|&(k, _)| dtypes[k] == T::DTYPE) {
-                machine.direct(k, cast_mut(std::mem::take(chunk)));
+                worker.machine.direct(k, cast_mut(std::mem::take(chunk)));
             }
-            machine.run(&block);
+            worker.machine.run(block.start, block.len);
             for (k, chunk) in chunks.into_iter().enumerate().filter(|&(k, _)| dtypes[k] != T::DTYPE) {
-                store(dtypes[k], &machine.result(k)[..block.len], chunk);
+                store(dtypes[k], &worker.machine.result(k)[..block.len], chunk);
             }
         }
     });

@@ -4,6 +4,7 @@ mod code;
 mod fold;
 mod machine;
 mod map;
+mod small;
 
 pub use fold::fold;
 
@@ -11,9 +12,11 @@ pub use map::map;
 
 use crate::axes::{Extents, Grid};
 use crate::number::Number;
-use cotangent_core::backend::{Arg, Call, View};
+use crate::Cpu;
+use crate::strided::{pack, with_bits};
+use cotangent_core::backend::{Arg, Call, Storage, View};
 use cotangent_core::host::HostBuffer;
-use cotangent_core::{DType, Strides};
+use cotangent_core::{DType, Layout, Strides};
 use machine::{Access, Input};
 use smallvec::SmallVec;
 
@@ -27,6 +30,29 @@ pub fn compute_dtype(args: &[Arg]) -> DType {
 fn axes(call: &Call, mergeable: impl Fn(usize, usize) -> bool) -> (Extents, SmallVec<[Strides; 4]>, Extents) {
     let strides: SmallVec<[&[isize]; 4]> = call.args.iter().map(|arg| &arg.view().layout.strides[..]).collect();
     crate::axes::merged(call.shape, &strides, mergeable)
+}
+
+/// Rows from this length on are read badly if their elements lie apart: the lines of memory that a row touches have left
+/// the cache when the next row needs them.
+const LONG: usize = 4096;
+
+/// Copies large arguments with long rows of scattered elements.
+fn straighten(cpu: &Cpu, call: &mut Call) {
+    let count = call.shape.count();
+    if count < 16 * LONG {
+        return;
+    }
+    for arg in &mut call.args {
+        let View { storage, layout, dtype } = arg.view();
+        let repeats = layout.strides.iter().zip(call.shape.iter()).any(|(&stride, &n)| stride == 0 && n > 1);
+        let scattered = call.shape.last().zip(layout.strides.last()).is_some_and(|(&n, &s)| n >= LONG && s.abs() > 1);
+        if repeats || !scattered {
+            continue;
+        }
+        let mut copy = cpu.buffer(dtype, count);
+        with_bits!(dtype.size(), B => pack(cpu, copy.slice_mut::<B>(), storage.get::<HostBuffer>().slice(), layout));
+        *arg = Arg::Owned(Storage::new(copy), Layout::contiguous(call.shape), dtype);
+    }
 }
 
 impl<'a> Input<'a> {
