@@ -12,7 +12,7 @@
 //! | check gradients | [`check`] |
 //! | build a network | [`layers`] |
 //! | train it | [`optim`], [`data`] |
-//! | write a device | [`backend`], [`reference`] |
+//! | write a device | [`backend`], [`reference`](mod@reference) |
 //!
 //! # Features
 //!

@@ -104,10 +104,11 @@ fn train(options: &Options) -> Result<Outcome, Box<dyn Error>> {
         return Err(format!(
             "{n} training images are too few: --validation {held} and one step of --batch {batch} need {}",
             held + batch
-        ))?;
+        )
+        .into());
     };
     if images.size() != [28, 28] || test.size() != [28, 28] {
-        return Err(format!("the network takes images of 28 × 28 pixels, the data has {:?}", images.size()))?;
+        return Err(format!("the network takes images of 28 × 28 pixels, the data has {:?}", images.size()).into());
     }
     let (images, validation) = images.split_at(rest);
     let loader = Loader::new(images, options.batch).shuffle(options.seed).drop_last();

@@ -33,9 +33,8 @@ fn products_of_windows() {
                 let b = window(&device, 2, [k, n], arrangement & 2 == 2, dtype);
                 let product = a.matmul(&b);
                 assert_eq!(product.shape(), [m, n]);
-                let expected: Vec<i64> = (0..m * n)
-                    .map(|at| (0..k).map(|l| entry(1, at / n, l) * entry(2, l, at % n)).sum())
-                    .collect();
+                let expected: Vec<i64> =
+                    (0..m * n).map(|at| (0..k).map(|l| entry(1, at / n, l) * entry(2, l, at % n)).sum()).collect();
                 assert_eq!(product.to(DType::I64).to_vec::<i64>(), expected, "{dtype} {m}x{k}x{n}, {arrangement}");
             }
         }

@@ -2,7 +2,7 @@
 
 use cotangent_core::Tensor;
 
-/// The mean over the batch of −ln softmax(logits)[label], for logits of shape `[.., classes]` and labels (`I64`) of
+/// The mean over the batch of −ln softmax(logits)\[label\], for logits of shape `[.., classes]` and labels (`I64`) of
 /// shape `[..]`. See [`Tensor::cross_entropy`] for another axis, and [`CrossEntropy`](cotangent_core::CrossEntropy) for
 /// class weights, label smoothing and padding.
 ///
