@@ -11,7 +11,7 @@ Usage: cargo run --release --example lecture -- [OPTIONS]
 Options:
   --epochs N      passes over the training data [4]
   --batch N       images per step [128]
-  --validation N  training images held out for validation [5000]
+  --validation N  training images held out for validation [2000]
   --threads N     threads [one per core]
   --seed N        seed of weights, order and dropout [0]
   --data DIR      folder with the four IDX files of MNIST or a database in its form [built in]
@@ -38,7 +38,7 @@ impl Options {
         let mut options = Options {
             epochs: 4,
             batch: 128,
-            validation: 5_000,
+            validation: 2_000,
             threads: None,
             seed: 0,
             data: None,
