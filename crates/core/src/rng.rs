@@ -13,43 +13,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// assert_eq!(philox([0; 2], [0; 4]), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
 /// ```
 #[inline(always)]
-pub fn philox(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
-    philox_lanes(key, counter.map(|word| [word])).map(|[word]| word)
-}
-
-/// [`philox`] of one key and many counters side by side: `w[word][lane]`.
-#[inline(always)]
-pub fn philox_lanes<const N: usize>(mut key: [u32; 2], [mut w0, mut w1, mut w2, mut w3]: [[u32; N]; 4]) -> [[u32; N]; 4] {
+pub fn philox(mut key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
+    // Words are kept in 64 bits, where they need no conversions between the multiplications of vectors.
+    const LOW: u64 = 0xFFFF_FFFF;
+    let mut w = counter.map(u64::from);
     for _ in 0..10 {
-        for k in 0..N {
-            let a = 0xD2511F53u64 * w0[k] as u64;
-            let b = 0xCD9E8D57u64 * w2[k] as u64;
-            w0[k] = (b >> 32) as u32 ^ w1[k] ^ key[0];
-            w1[k] = b as u32;
-            w2[k] = (a >> 32) as u32 ^ w3[k] ^ key[1];
-            w3[k] = a as u32;
-        }
+        let a = 0xD2511F53 * w[0];
+        let b = 0xCD9E8D57 * w[2];
+        w = [(b >> 32) ^ w[1] ^ key[0] as u64, b & LOW, (a >> 32) ^ w[3] ^ key[1] as u64, a & LOW];
         key = [key[0].wrapping_add(0x9E3779B9), key[1].wrapping_add(0xBB67AE85)];
     }
-    [w0, w1, w2, w3]
+    w.map(|word| word as u32)
 }
 
 /// The words behind positions `4·group` to `4·group + 3` (or 2 for normal and 53-bit draws) of a ticket.
 #[inline(always)]
 pub fn words(ticket: [u32; 4], group: u64) -> [u32; 4] {
-    words_lanes::<1>(ticket, group).map(|[word]| word)
+    philox([ticket[0], ticket[1]], [group as u32, (group >> 32) as u32 ^ ticket[2], ticket[3], 0])
 }
 
-/// [`words`] of consecutive groups side by side: `result[word][k]` belongs to `group + k`.
+/// [`words`] of consecutive groups: `result[word][k]` belongs to `group + k`. Compilers vectorize it.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // four arrays are written at one index
 pub fn words_lanes<const N: usize>(ticket: [u32; 4], group: u64) -> [[u32; N]; 4] {
-    let mut counters = [[0; N], [0; N], [ticket[3]; N], [0; N]];
+    let mut result = [[0; N]; 4];
     for k in 0..N {
-        let group = group + k as u64;
-        counters[0][k] = group as u32;
-        counters[1][k] = (group >> 32) as u32 ^ ticket[2];
+        let [a, b, c, d] = words(ticket, group + k as u64);
+        (result[0][k], result[1][k], result[2][k], result[3][k]) = (a, b, c, d);
     }
-    philox_lanes([ticket[0], ticket[1]], counters)
+    result
 }
 
 /// 24 random bits as a number in [0, 1).

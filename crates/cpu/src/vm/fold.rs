@@ -152,7 +152,7 @@ enum Kind {
 
 impl Plan {
     fn rows(grid: &Grid, inner: usize) -> Plan {
-        let whole_rows = grid.block_len() % inner == 0;
+        let whole_rows = grid.block_len().is_multiple_of(inner);
         let row = if whole_rows { inner } else { usize::MAX };
         let total: usize = grid.extents.iter().product();
         let left = if whole_rows { 1 } else { grid.blocks / (total / inner) };
