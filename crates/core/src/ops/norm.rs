@@ -188,19 +188,19 @@ impl Tensor {
         let group = Group::new(x, axes, centered);
         let mean = &if centered { x.mean(group.axes()) } else { number(x, 0.0) };
         let squares = pointwise(|[x, m]| (x - m).square()).named(op).fold(Fold::Sum, group.axes(), [x, mean]);
-        let var = &(squares / group.count);
-        let formula = move |[x, m, v, w, b]: [Expr; 5]| (x - m) * ((v + eps).rsqrt() * w) + b;
-        let plain = [x, mean, var, weight, bias].map(Tensor::detach);
+        let var = squares / group.count;
+        let scale = &pointwise(move |[v]| (v + eps).rsqrt()).named(op).call([&var]);
+        let formula = |[x, m, r, w, b]: [Expr; 5]| (x - m) * (r * w) + b;
+        let plain = [x, mean, scale, weight, bias].map(Tensor::detach);
         let out = pointwise(formula).call(plain.each_ref());
         let bias_shape = bias.shape().clone();
         let out = out
             .record(op)
-            .wrt_all([x, weight, bias], [x, mean, var, weight], move |g, [x, mean, var, weight], needed| {
-                group.gradients(op, g, [x, mean, var, weight], &bias_shape, eps, needed)
+            .wrt_all([x, weight, bias], [x, mean, scale, weight], move |g, [x, mean, scale, weight], needed| {
+                group.gradients(op, g, [x, mean, scale, weight], &bias_shape, needed)
             })
             .done();
-        let [_, mean, var, ..] = plain;
-        (out.to(self.dtype()), mean, var)
+        (out.to(self.dtype()), mean.detach(), var.detach())
     }
 }
 
@@ -226,20 +226,19 @@ impl Group {
         keep(&self.axes[..])
     }
 
-    /// Gradients by x, weight and bias. With x̂ = (x − μ)/√(σ² + ε) and h = g·weight they are
-    /// (h − mean h − x̂·mean(h·x̂))/√(σ² + ε), Σ g·x̂ and Σ g.
+    /// Gradients by x, weight and bias. With r = 1/√(σ² + ε), x̂ = (x − μ)·r and h = g·weight they are
+    /// (h − mean h − x̂·mean(h·x̂))·r, Σ g·x̂ and Σ g.
     fn gradients(
         &self,
         op: &'static str,
         g: &Tensor,
-        [x, mean, var, weight]: [&Tensor; 4],
+        [x, mean, scale, weight]: [&Tensor; 4],
         bias_shape: &Shape,
-        eps: f64,
         needed: [bool; 3],
     ) -> [Option<Tensor>; 3] {
-        let products = pointwise(move |[g, x, m, v]| [g * ((x - m) * (v + eps).rsqrt()), g]).named(op);
+        let products = pointwise(|[g, x, m, r]| [g * ((x - m) * r), g]).named(op);
         let along = stretched_axes(weight.shape(), x.shape());
-        let sums = |mask: &[bool]| products.fold(Fold::Sum, marked(mask), [g, x, mean, var]);
+        let sums = |mask: &[bool]| products.fold(Fold::Sum, marked(mask), [g, x, mean, scale]);
         let parameters = (needed[1] || needed[2]).then(|| sums(&along));
         let by_x = needed[0].then(|| {
             // Where a parameter belongs to a whole group, as in batch normalization, its sums are what is needed.
@@ -247,16 +246,16 @@ impl Group {
                 Some(sums) if along == self.mask => sums.each_ref().map(|s| s * weight),
                 _ if along == self.mask => sums(&self.mask).map(|s| s * weight),
                 _ => {
-                    let weighted = move |[g, x, m, v, w]: [Expr; 5]| [g * w * ((x - m) * (v + eps).rsqrt()), g * w];
-                    pointwise(weighted).named(op).fold(Fold::Sum, self.axes(), [g, x, mean, var, weight])
+                    let weighted = |[g, x, m, r, w]: [Expr; 5]| [g * w * ((x - m) * r), g * w];
+                    pointwise(weighted).named(op).fold(Fold::Sum, self.axes(), [g, x, mean, scale, weight])
                 }
             };
             let (share, centered) = (1.0 / self.count, if self.centered { 1.0 } else { 0.0 });
-            let formula = move |[g, x, m, v, w, p, l]: [Expr; 7]| {
-                let r = (v + eps).rsqrt();
-                r * (g * w - l * (share * centered) - (x - m) * r * (p * share))
+            // Everything that is the same in a group or a parameter is computed before the elements.
+            let formula = move |[g, x, m, r, w, p, l]: [Expr; 7]| {
+                g * (w * r) - l * (share * centered) * r - (x - m) * (p * share * (r * r))
             };
-            pointwise(formula).named(op).call([g, x, mean, var, weight, &projection, &level])
+            pointwise(formula).named(op).call([g, x, mean, scale, weight, &projection, &level])
         });
         let [by_weight, by_bias] = match parameters {
             Some([product, plain]) => {
