@@ -92,13 +92,29 @@ fn main() {
         let mean = m.mean(0);
         per_element("  sum (x - row)^2 of columns", count, || drop(black_box(squares.fold(Fold::Sum, 0, [&m, &mean]))));
     }
-    for [m, k, n] in [[8, 8, 8], [32, 32, 32], [128, 784, 200], [128, 200, 100], [128, 100, 10], [1024, 784, 200], [784, 128, 200], [1024, 1024, 1024]] {
+    for [m, k, n] in [
+        [8, 8, 8],
+        [32, 32, 32],
+        [128, 784, 200],
+        [128, 200, 100],
+        [128, 100, 10],
+        [1024, 784, 200],
+        [784, 128, 200],
+        [1024, 1024, 1024],
+    ] {
         let (a, b) = (rng.normal([m, k]), rng.normal([k, n]));
         let bt = rng.normal([n, k]);
         let at = rng.normal([k, m]);
         let work = (2 * m * k * n) as f64;
-        let rates = [best(|| drop(black_box(a.matmul(&b)))), best(|| drop(black_box(a.matmul(&bt.t())))), best(|| drop(black_box(at.t().matmul(&b))))];
+        let rates = [
+            best(|| drop(black_box(a.matmul(&b)))),
+            best(|| drop(black_box(a.matmul(&bt.t())))),
+            best(|| drop(black_box(at.t().matmul(&b)))),
+        ];
         let [plain, second, first] = rates.map(|seconds| work / seconds * 1e-9);
-        println!("matmul {m}x{k}x{n}: {plain:.1} GFLOP/s, right transposed {second:.1}, left transposed {first:.1}; {:.1} us", rates[0] * 1e6);
+        println!(
+            "matmul {m}x{k}x{n}: {plain:.1} GFLOP/s, right transposed {second:.1}, left transposed {first:.1}; {:.1} us",
+            rates[0] * 1e6
+        );
     }
 }

@@ -29,7 +29,11 @@ const ITEM: usize = 16 * 1024;
 impl Cpu {
     /// Calls `work` with each slice of `inputs` and `outputs` that belongs to one place of the axes before `axis`.
     fn slabs<E: Element, O: Send>(
-        &self, inputs: &[&[E]], output: &mut [O], size: usize, cost: usize,
+        &self,
+        inputs: &[&[E]],
+        output: &mut [O],
+        size: usize,
+        cost: usize,
         work: impl Fn(&[&[E]], &mut [O]) + Sync,
     ) {
         let count = output.len();
@@ -159,8 +163,20 @@ fn scan_slab<E: Element, W: Wide>(scan: Scan, slab: &[&[E]], out: &mut [E], widt
                 Scan::Linear => x.times(*state).plus(W::load(slab[1][i])),
                 _ if first => x,
                 Scan::Sum => state.plus(x),
-                Scan::Max => if state.is_nan() { *state } else { state.larger(x) },
-                Scan::Min => if state.is_nan() { *state } else { state.smaller(x) },
+                Scan::Max => {
+                    if state.is_nan() {
+                        *state
+                    } else {
+                        state.larger(x)
+                    }
+                }
+                Scan::Min => {
+                    if state.is_nan() {
+                        *state
+                    } else {
+                        state.smaller(x)
+                    }
+                }
                 Scan::LogSumExp => state.logaddexp(x),
             };
         }

@@ -9,7 +9,9 @@ pub type Extents = SmallVec<[usize; 6]>;
 /// The fewest axes that describe `shape` and the strides of each input. Neighbouring axes are merged where every
 /// input walks through both in one stride and `mergeable` allows. There is always one axis.
 pub fn merged(
-    shape: &Shape, inputs: &[&[isize]], mergeable: impl Fn(usize, usize) -> bool,
+    shape: &Shape,
+    inputs: &[&[isize]],
+    mergeable: impl Fn(usize, usize) -> bool,
 ) -> (Extents, SmallVec<[Strides; 4]>, Extents) {
     let mut extents = Extents::new();
     let mut strides: SmallVec<[Strides; 4]> = inputs.iter().map(|_| Strides::new()).collect();
@@ -100,6 +102,11 @@ impl Grid {
         self.places * self.inner
     }
 
+    /// Places of the cut axis in a full block.
+    pub fn block_places(&self) -> usize {
+        self.places
+    }
+
     /// Whether each block has all places of the cut axis.
     pub fn whole(&self) -> bool {
         self.parts == 1
@@ -107,7 +114,8 @@ impl Grid {
 
     /// The block with a number.
     pub fn block(&self, number: usize) -> Block {
-        let (outer, part) = if self.blocks == self.parts { (0, number) } else { (number / self.parts, number % self.parts) };
+        let (outer, part) =
+            if self.blocks == self.parts { (0, number) } else { (number / self.parts, number % self.parts) };
         let first = part * self.places;
         let n = self.extents[self.cut];
         let places = self.places.min(n - first);

@@ -107,7 +107,12 @@ impl Cpu {
     }
 
     pub(crate) fn scattered(
-        &self, base: Arg, index: View, source: View, axis: usize, mode: Scatter,
+        &self,
+        base: Arg,
+        index: View,
+        source: View,
+        axis: usize,
+        mode: Scatter,
     ) -> Result<Storage, OutOfRange> {
         let shape = base.view().layout.shape.clone();
         let dtype = source.dtype;

@@ -26,9 +26,7 @@ mod strided;
 mod threads;
 mod vm;
 
-use cotangent_core::backend::{
-    Arg, Backend, Call, Fold, Memory, OutOfRange, Outputs, Scan, Scatter, Storage, View,
-};
+use cotangent_core::backend::{Arg, Backend, Call, Fold, Memory, OutOfRange, Outputs, Scan, Scatter, Storage, View};
 use cotangent_core::host::{self, HostBuffer, Pool};
 use cotangent_core::{DType, DefaultDevice, Device, Error, Kernel, Layout, Shape, inventory};
 use std::fmt;

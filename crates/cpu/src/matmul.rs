@@ -111,11 +111,24 @@ impl<T: Gemm> Target<'_, T> {
         // fills the tile with zeros and does not read the factors.
         unsafe {
             gemm::gemm(
-                m, n, k,
-                self.data.add(at), 1, self.columns as isize, false,
-                a.data.as_ptr().wrapping_offset(a.at), a.strides[1], a.strides[0],
-                b.data.as_ptr().wrapping_offset(b.at), b.strides[1], b.strides[0],
-                T::zero(), T::one(), false, false, false,
+                m,
+                n,
+                k,
+                self.data.add(at),
+                1,
+                self.columns as isize,
+                false,
+                a.data.as_ptr().wrapping_offset(a.at),
+                a.strides[1],
+                a.strides[0],
+                b.data.as_ptr().wrapping_offset(b.at),
+                b.strides[1],
+                b.strides[0],
+                T::zero(),
+                T::one(),
+                false,
+                false,
+                false,
                 gemm::Parallelism::None,
             );
         }

@@ -1,8 +1,8 @@
 //! Reading elements that lie apart, and writing them.
 
-use bytemuck::{AnyBitPattern, NoUninit, Pod};
 use crate::Cpu;
 use crate::axes::merged;
+use bytemuck::{AnyBitPattern, NoUninit, Pod};
 use cotangent_core::{Layout, Shape};
 
 /// Elements that one thread takes at a time.
@@ -10,7 +10,12 @@ const ITEM: usize = 32 * 1024;
 
 /// Reads the elements at `at` of the given extents and strides in row-major order.
 pub fn read<E: Copy, T: Copy>(
-    to: &mut [T], from: &[E], at: isize, extents: &[usize], strides: &[isize], convert: impl Fn(E) -> T + Copy,
+    to: &mut [T],
+    from: &[E],
+    at: isize,
+    extents: &[usize],
+    strides: &[isize],
+    convert: impl Fn(E) -> T + Copy,
 ) {
     match (extents, strides) {
         ([], _) => to[0] = convert(from[at as usize]),
@@ -45,7 +50,12 @@ pub fn read<E: Copy, T: Copy>(
 const TILE: usize = 32;
 
 fn read_tiles<E: Copy, T: Copy>(
-    to: &mut [T], from: &[E], at: isize, [m, n]: [usize; 2], [down, across]: [isize; 2], convert: impl Fn(E) -> T + Copy,
+    to: &mut [T],
+    from: &[E],
+    at: isize,
+    [m, n]: [usize; 2],
+    [down, across]: [isize; 2],
+    convert: impl Fn(E) -> T + Copy,
 ) {
     for (i, j) in (0..m).step_by(TILE).flat_map(|i| (0..n).step_by(TILE).map(move |j| (i, j))) {
         for row in i..m.min(i + TILE) {

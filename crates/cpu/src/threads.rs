@@ -3,12 +3,19 @@
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// How long a thread that has nothing to do looks out for more before it sleeps: waking it takes the system about as
+/// long as a small operation takes altogether, and the next one usually follows at once.
+const PATIENCE: Duration = Duration::from_micros(100);
 
 /// Some threads, started when they are first needed. The caller is one of them.
 #[derive(Default)]
 pub struct Threads {
     /// 0 stands for all cores.
     count: AtomicUsize,
+    /// Pieces of work so far. Threads that look out for the next one see it change.
+    works: Arc<AtomicUsize>,
     helpers: Mutex<Option<Arc<ThreadPool>>>,
 }
 
@@ -60,9 +67,35 @@ impl Threads {
                 work(item);
             }
         };
-        self.pool().in_place_scope(|scope| {
-            (1..threads).for_each(|_| scope.spawn(|_| drain()));
+        let pool = self.pool();
+        let busy = AtomicUsize::new(threads - 1);
+        let work = self.works.fetch_add(1, Ordering::Release) + 1;
+        pool.in_place_scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|_| {
+                    drain();
+                    busy.fetch_sub(1, Ordering::Release);
+                });
+            }
             drain();
+            // The end of the scope would put this thread to sleep.
+            look_out(|| busy.load(Ordering::Acquire) == 0);
+            (0..LAST_STEPS).for_each(|_| std::hint::spin_loop());
         });
+        for _ in 1..threads {
+            let works = self.works.clone();
+            pool.spawn(move || look_out(|| works.load(Ordering::Acquire) != work));
+        }
+    }
+}
+
+/// What a thread needs, in turns of a loop, from telling that it is done to being done.
+const LAST_STEPS: usize = 32;
+
+/// Waits for something without sleeping, but not for long.
+fn look_out(happened: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !happened() && start.elapsed() < PATIENCE {
+        std::hint::spin_loop();
     }
 }

@@ -20,7 +20,8 @@ fn numbers(device: &Device, shape: impl Into<Shape>, dtype: DType, seed: u64) ->
         state ^= state << 17;
         (state >> 40) as f64 / (1u64 << 24) as f64 * 4.0 - 2.0
     };
-    let data: Vec<f64> = (0..shape.count()).map(|_| if dtype.is_float() { next() } else { (next() * 3.0).round() }).collect();
+    let data: Vec<f64> =
+        (0..shape.count()).map(|_| if dtype.is_float() { next() } else { (next() * 3.0).round() }).collect();
     device.tensor(&data, shape).to(dtype)
 }
 
@@ -52,7 +53,9 @@ fn primitives() {
     };
     for dtype in FLOATS {
         for &u in Unary::ALL {
-            agree(u.row().name, dtype, tolerance(dtype), |d| pointwise(move |[x]| x.unary(u)).call([&sides(d, dtype)[0]]));
+            agree(u.row().name, dtype, tolerance(dtype), |d| {
+                pointwise(move |[x]| x.unary(u)).call([&sides(d, dtype)[0]])
+            });
         }
         for &b in Binary::ALL {
             agree(b.row().name, dtype, tolerance(dtype), |d| {
@@ -115,7 +118,8 @@ fn folds() {
             if large && dtype != DType::F32 {
                 continue;
             }
-            for (layout, name) in ["contiguous", "permuted", "transposed", "offset", "row", "column"].iter().enumerate() {
+            for (layout, name) in ["contiguous", "permuted", "transposed", "offset", "row", "column"].iter().enumerate()
+            {
                 if large && layout > 1 || dims[0] > 5 && layout % 2 == 1 {
                     continue;
                 }
@@ -126,13 +130,18 @@ fn folds() {
                             continue;
                         }
                         let many = dims.iter().product::<usize>() as f64;
-                        agree(&format!("{fold:?} over {over:?} of {name} {dims:?}"), dtype, tolerance(dtype) * many.sqrt(), |d| {
-                            let x = &layouts(d, dims, dtype)[layout].1;
-                            if dtype == DType::Bool {
-                                return pointwise(|[x]| x).fold(fold, keep(over), [x]);
-                            }
-                            pointwise(|[x]| x * x - x).fold(fold, over, [x])
-                        });
+                        agree(
+                            &format!("{fold:?} over {over:?} of {name} {dims:?}"),
+                            dtype,
+                            tolerance(dtype) * many.sqrt(),
+                            |d| {
+                                let x = &layouts(d, dims, dtype)[layout].1;
+                                if dtype == DType::Bool {
+                                    return pointwise(|[x]| x).fold(fold, keep(over), [x]);
+                                }
+                                pointwise(|[x]| x * x - x).fold(fold, over, [x])
+                            },
+                        );
                     }
                 }
             }
@@ -162,13 +171,36 @@ fn several_outputs() {
 #[test]
 fn products() {
     for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64, DType::I32, DType::I64] {
-        for [m, k, n] in [[1, 1, 1], [3, 4, 5], [17, 33, 9], [0, 3, 2], [3, 0, 2], [3, 2, 0], [1, 50, 1], [64, 300, 70], [200, 200, 200]] {
+        for [m, k, n] in [
+            [1, 1, 1],
+            [3, 4, 5],
+            [17, 33, 9],
+            [0, 3, 2],
+            [3, 0, 2],
+            [3, 2, 0],
+            [1, 50, 1],
+            [64, 300, 70],
+            [200, 200, 200],
+        ] {
             for transposed in 0..4 {
-                agree(&format!("matmul {m}x{k}x{n} {transposed}"), dtype, 4.0 * dtype.epsilon() * k.max(1) as f64, |d| {
-                    let a = if transposed & 1 == 0 { numbers(d, [2, m, k], dtype, 1) } else { numbers(d, [2, k, m], dtype, 1).t() };
-                    let b = if transposed & 2 == 0 { numbers(d, [k, n], dtype, 2) } else { numbers(d, [n, k], dtype, 2).t() };
-                    a.matmul(&b)
-                });
+                agree(
+                    &format!("matmul {m}x{k}x{n} {transposed}"),
+                    dtype,
+                    4.0 * dtype.epsilon() * k.max(1) as f64,
+                    |d| {
+                        let a = if transposed & 1 == 0 {
+                            numbers(d, [2, m, k], dtype, 1)
+                        } else {
+                            numbers(d, [2, k, m], dtype, 1).t()
+                        };
+                        let b = if transposed & 2 == 0 {
+                            numbers(d, [k, n], dtype, 2)
+                        } else {
+                            numbers(d, [n, k], dtype, 2).t()
+                        };
+                        a.matmul(&b)
+                    },
+                );
             }
         }
     }
@@ -181,8 +213,12 @@ fn random_numbers() {
             for dtype in [DType::F32, DType::F64] {
                 agree(&format!("{kind:?} {n}"), dtype, 1e-6, |d| {
                     let ticket = Rng::new(5).ticket();
-                    pointwise(move |[x]: [_; 1]| cotangent_core::expr::draw(kind, ticket) + x)
-                        .call([&numbers(d, [n], dtype, 1)])
+                    pointwise(move |[x]: [_; 1]| cotangent_core::expr::draw(kind, ticket) + x).call([&numbers(
+                        d,
+                        [n],
+                        dtype,
+                        1,
+                    )])
                 });
             }
         }

@@ -75,7 +75,10 @@ fn folds() {
     assert_eq!(pointwise(|[x]| x + 1.0).fold(Fold::Prod, 1, [&x]).to_vec::<f32>(), [24.0, 1680.0, 11880.0]);
     let long = count_up(&d, 2000);
     assert_eq!(long.sum(..).item(), 1_999_000.0);
-    assert_eq!(long.reshape([2, 5, 200]).sum([0, 2]).to_vec::<f32>(), [239_800.0, 319_800.0, 399_800.0, 479_800.0, 559_800.0]);
+    assert_eq!(
+        long.reshape([2, 5, 200]).sum([0, 2]).to_vec::<f32>(),
+        [239_800.0, 319_800.0, 399_800.0, 479_800.0, 559_800.0]
+    );
     assert_eq!(d.tensor::<f32>(&[], [0, 2]).sum(0).to_vec::<f32>(), [0.0, 0.0]);
 }
 

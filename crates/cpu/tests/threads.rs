@@ -39,7 +39,10 @@ fn folds() {
                 let x = normal(d, shape, order, 1);
                 let squares = pointwise(|[x]| x * x + x);
                 let over = |axes: &[isize]| [Fold::Sum, Fold::Max].map(|fold| squares.fold(fold, axes, [&x]));
-                [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 2], &[0, 1, 2]].iter().flat_map(|&axes| over(axes)).collect()
+                [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 2], &[0, 1, 2]]
+                    .iter()
+                    .flat_map(|&axes| over(axes))
+                    .collect()
             });
         }
     }
@@ -47,7 +50,15 @@ fn folds() {
 
 #[test]
 fn products() {
-    for [m, k, n] in [[300, 50, 400], [128, 784, 200], [1000, 300, 10], [10, 300, 1000], [64, 64, 64], [257, 129, 321], [1, 5000, 700]] {
+    for [m, k, n] in [
+        [300, 50, 400],
+        [128, 784, 200],
+        [1000, 300, 10],
+        [10, 300, 1000],
+        [64, 64, 64],
+        [257, 129, 321],
+        [1, 5000, 700],
+    ] {
         independent(&format!("matmul {m}x{k}x{n}"), |d| {
             let (a, b) = (normal(d, [2, m, k], [0, 1, 2], 1), normal(d, [2, k, n], [0, 1, 2], 2));
             let (at, bt) = (normal(d, [2, k, m], [0, 2, 1], 3), normal(d, [1, n, k], [0, 2, 1], 4));

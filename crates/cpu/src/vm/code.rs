@@ -18,6 +18,18 @@ pub enum Op {
     Copy,
 }
 
+impl Op {
+    /// How many operands a function of its operands alone has; none for random numbers, which depend on the position.
+    pub fn operands(self) -> Option<usize> {
+        match self {
+            Op::Unary(_) | Op::Copy => Some(1),
+            Op::Binary(_) => Some(2),
+            Op::Select => Some(3),
+            Op::Random(..) => None,
+        }
+    }
+}
+
 /// One instruction. It never writes to a place that it reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {

@@ -11,8 +11,8 @@ use super::{axes, compute_dtype, straighten};
 use crate::Cpu;
 use crate::axes::{BLOCK, Block, Grid};
 use crate::number::{Number, Wide, with_number};
-use cotangent_core::backend::{Call, Fold, Outputs, Storage};
 use crate::strided::take_front;
+use cotangent_core::backend::{Call, Fold, Outputs, Storage};
 use cotangent_core::{DType, with_element};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -39,7 +39,8 @@ fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Ou
     straighten(cpu, &mut call);
     let kept: usize = call.shape.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| n).product();
     let (outputs, shape) = (call.outputs.clone(), call.shape);
-    let finish = |results: &[Partial<T>]| outputs.iter().zip(results).map(|(&dtype, x)| stored(cpu, dtype, x)).collect();
+    let finish =
+        |results: &[Partial<T>]| outputs.iter().zip(results).map(|(&dtype, x)| stored(cpu, dtype, x)).collect();
     if shape.count() == 0 {
         return finish(&vec![vec![T::start(fold).widen(); kept]; outputs.len()]);
     }
@@ -242,9 +243,7 @@ impl Plan {
     }
 
     /// Runs some units, whose partial results are `partials` (filled with the fold's start).
-    fn units<T: Number>(
-        &self, job: &Job, fold: Fold, units: Range<usize>, mut partials: Pieces<T>,
-    ) {
+    fn units<T: Number>(&self, job: &Job, fold: Fold, units: Range<usize>, mut partials: Pieces<T>) {
         let outputs = job.code.outputs;
         with_scratch(job.scratch() + outputs, |scratch: &mut [T]| {
             let (scratch, running) = scratch.split_at_mut(job.scratch() * BLOCK);
@@ -270,7 +269,12 @@ impl Plan {
 
     /// Combines rows into columns.
     fn combine_rows<T: Number>(
-        &self, worker: &mut Worker<T>, job: &Job, fold: Fold, unit: usize, running: &mut [T],
+        &self,
+        worker: &mut Worker<T>,
+        job: &Job,
+        fold: Fold,
+        unit: usize,
+        running: &mut [T],
         mut sink: Pieces<T>,
     ) {
         let width = sink[0].len();
@@ -309,4 +313,3 @@ impl Plan {
         flushed(running, &mut sink);
     }
 }
-

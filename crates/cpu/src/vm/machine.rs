@@ -2,7 +2,7 @@
 
 use super::code::{Code, Op, Splat, Step};
 use crate::axes::{BLOCK, Block, Grid};
-use crate::number::Number;
+use crate::number::{Number, Scalar};
 use crate::strided::{cast, read};
 use cotangent_core::host::Line;
 use cotangent_core::{DType, Strides, bf16, f16, with_element};
@@ -94,13 +94,25 @@ pub struct Machine<'a, T> {
     uniforms: &'a [f64],
     /// In the order that [`Code`] says.
     pub places: SmallVec<[Place<'a, T>; 12]>,
+    /// What is the same all over a block, for each step; nothing if empty.
+    flat: SmallVec<[Flat; 24]>,
 }
+
+/// What of a step is the same all over a block, as a number is, and what is computed of a row's mean.
+#[derive(Clone, Copy, Default)]
+struct Flat {
+    result: bool,
+    operands: [bool; 2],
+}
+
+/// Elements of a flat step that are computed; the others are copies.
+const FLAT: usize = 16;
 
 impl<'a, T: Number> Machine<'a, T> {
     /// A machine without places.
     #[inline]
     pub fn new(code: &'a Code, uniforms: &'a [f64]) -> Machine<'a, T> {
-        Machine { code, uniforms, places: SmallVec::new() }
+        Machine { code, uniforms, places: SmallVec::new(), flat: SmallVec::new() }
     }
 
     /// Adds the places of the splats, for blocks of up to `len` elements.
@@ -119,20 +131,36 @@ impl<'a, T: Number> Machine<'a, T> {
     /// Runs the program on `len` elements, which are those from `start` on in row-major order.
     #[inline]
     pub fn run(&mut self, start: usize, len: usize) {
-        for step in &self.code.steps {
+        for (at, step) in self.code.steps.iter().enumerate() {
+            let flat = self.flat.get(at).copied().unwrap_or_default();
             let place = std::mem::replace(&mut self.places[step.to as usize], Place::Read(&[]));
             let Place::Write(whole) = place else { unreachable!("results go to places that can be written") };
-            self.step(step, start, &mut whole[..len]);
+            let computed = if flat.result { len.min(FLAT) } else { len };
+            self.step(step, flat, start, &mut whole[..computed]);
+            if computed < len {
+                let value = whole[0];
+                whole[computed..len].fill(value);
+            }
             self.places[step.to as usize] = Place::Write(whole);
         }
     }
 
     #[inline]
-    fn step(&self, step: &Step, start: usize, to: &mut [T]) {
+    fn step(&self, step: &Step, flat: Flat, start: usize, to: &mut [T]) {
         let at = |k: usize| &self.places[step.from[k] as usize].get()[..to.len()];
         match step.op {
             Op::Unary(op) => T::unary(op, to, at(0)),
-            Op::Binary(op) => T::binary(op, to, at(0), at(1)),
+            Op::Binary(op) => {
+                let (a, b) = (at(0), at(1));
+                let done = match flat.operands {
+                    [_, true] => T::with_scalar(op, to, a, Scalar::Right(b[0])),
+                    [true, false] => T::with_scalar(op, to, b, Scalar::Left(a[0])),
+                    [false, false] => false,
+                };
+                if !done {
+                    T::binary(op, to, a, b);
+                }
+            }
             Op::Select => T::select(to, at(0), at(1), at(2)),
             Op::Copy => to.copy_from_slice(at(0)),
             Op::Random(draw, k) => {
@@ -192,6 +220,25 @@ impl Job<'_> {
     pub fn count(&self) -> usize {
         self.grid.extents.iter().product()
     }
+
+    /// What is the same all over each block: numbers, arguments that do not vary there, and what depends on those only.
+    fn flat(&self) -> SmallVec<[Flat; 24]> {
+        let first = self.grid.cut + (self.grid.block_places() == 1) as usize;
+        let still = |input: &Input| input.strides[first..].iter().all(|&stride| stride == 0);
+        let kept = |input: &Input| still(input) && !matches!(input.access, Access::Donated(_));
+        let mut places: SmallVec<[bool; 24]> = self.inputs.iter().map(kept).collect();
+        places.resize(places.len() + self.code.splats.len(), true);
+        places.resize(places.len() + self.code.outputs + self.code.temporaries, false);
+        let step = |step: &Step| {
+            let operands = step.op.operands().map(|n| &step.from[..n]).unwrap_or_default();
+            let result = !operands.is_empty() && operands.iter().all(|&k| places[k as usize]);
+            let flat = |k: usize| operands.get(k).is_some_and(|&k| places[k as usize]);
+            let operands = [flat(0), flat(1)];
+            places[step.to as usize] = result;
+            Flat { result, operands }
+        };
+        self.code.steps.iter().map(step).collect()
+    }
 }
 
 /// A machine that runs blocks of a job, for one thread.
@@ -217,6 +264,7 @@ impl<'a, 'j, T: Number> Worker<'a, 'j, T> {
         }
         machine.push_splats(job.grid.block_len(), &mut fresh);
         (0..job.code.outputs + job.code.temporaries).for_each(|_| machine.places.push(Place::Write(fresh())));
+        machine.flat = job.flat();
         Worker { job, machine, loaded: false }
     }
 
@@ -228,7 +276,9 @@ impl<'a, 'j, T: Number> Worker<'a, 'j, T> {
             match (input.access, place) {
                 (Access::Direct, place) => {
                     let at = input.offset as isize + job.grid.offset(block, &input.strides);
-                    *place = Place::Read(&cast::<T>(input.bytes)[at as usize..][..block.len]);
+                    let values = &cast::<T>(input.bytes)[at as usize..][..block.len];
+                    prefetch_after(values);
+                    *place = Place::Read(values);
                 }
                 (Access::Copied, Place::Write(to)) => input.copy(&job.grid, block, &mut to[..block.len]),
                 (Access::Same, Place::Write(to)) if !self.loaded => {
@@ -236,6 +286,7 @@ impl<'a, 'j, T: Number> Worker<'a, 'j, T> {
                     input.copy(&job.grid, &first, &mut to[..first.len]);
                 }
                 (Access::Donated(output), Place::Write(to)) => {
+                    prefetch_after(outputs[output]);
                     load(input.dtype, outputs[output], 0, &[block.len], &[1], &mut to[..block.len]);
                 }
                 _ => {}
@@ -263,7 +314,9 @@ impl Input<'_> {
 
 /// Reads elements of any type into those that are computed with.
 pub fn load<T: Number>(dtype: DType, bytes: &[u8], at: isize, extents: &[usize], strides: &[isize], to: &mut [T]) {
-    if extents.len() == 1 && strides[0] == 1 && matches!(dtype, DType::F16 | DType::BF16)
+    if extents.len() == 1
+        && strides[0] == 1
+        && matches!(dtype, DType::F16 | DType::BF16)
         && let Ok(to) = bytemuck::try_cast_slice_mut::<T, f32>(to)
         && T::DTYPE == DType::F32
     {
@@ -289,4 +342,23 @@ pub fn store<T: Number>(dtype: DType, results: &[T], bytes: &mut [u8]) {
         let to = crate::strided::cast_mut::<E>(bytes);
         to.iter_mut().zip(results).for_each(|(to, &x)| *to = x.write());
     });
+}
+
+/// Asks the processor for the memory one slice's length behind a slice, as much as the slice has: most likely the block
+/// after the next. A block is too short for the processor to see by itself that several arguments are read from end to
+/// end.
+#[inline]
+#[cfg_attr(not(all(target_arch = "x86_64", not(miri))), allow(unused_variables))]
+#[allow(unsafe_code)]
+fn prefetch_after<T>(slice: &[T]) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let (start, bytes) = (slice.as_ptr_range().end.cast::<i8>(), size_of_val(slice));
+        for line in (bytes..2 * bytes).step_by(size_of::<Line>()) {
+            // SAFETY: a prefetch is a hint. It reads nothing that the program could see, and an address without memory
+            // behind it is ignored.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line)) };
+        }
+    }
 }

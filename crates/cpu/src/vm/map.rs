@@ -8,14 +8,14 @@ use crate::Cpu;
 use crate::axes::Grid;
 use crate::number::{Number, with_number};
 use crate::strided::{cast_mut, pack, take_front, with_bits};
+use cotangent_core::DType;
 use cotangent_core::backend::{Arg, Call, Outputs, Storage};
 use cotangent_core::host::HostBuffer;
-use cotangent_core::DType;
 use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Elements that one thread takes at a time.
-const ITEM: usize = 32 * 1024;
+const ITEM: usize = 8 * 1024;
 
 /// See [`Backend::map`](cotangent_core::backend::Backend::map).
 pub fn map(cpu: &Cpu, call: Call) -> Outputs {
@@ -99,9 +99,7 @@ fn run<T: Number>(cpu: &Cpu, mut call: Call) -> Outputs {
     buffers.into_iter().zip(donors).map(storage).collect()
 }
 
-fn evaluate<T: Number>(
-    cpu: &Cpu, call: &mut Call, donors: &[Option<usize>], buffers: &mut [Option<HostBuffer>],
-) {
+fn evaluate<T: Number>(cpu: &Cpu, call: &mut Call, donors: &[Option<usize>], buffers: &mut [Option<HostBuffer>]) {
     let code = call.program.compiled(Code::new);
     let (extents, strides, _) = axes(call, |_, _| true);
     let grid = Grid::new(extents, 0);

@@ -10,9 +10,9 @@ pub use fold::fold;
 
 pub use map::map;
 
+use crate::Cpu;
 use crate::axes::{Extents, Grid};
 use crate::number::Number;
-use crate::Cpu;
 use crate::strided::{pack, with_bits};
 use cotangent_core::backend::{Arg, Call, Storage, View};
 use cotangent_core::host::HostBuffer;

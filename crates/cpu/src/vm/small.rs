@@ -20,7 +20,9 @@ pub fn is_small(call: &Call) -> bool {
 
 /// Runs the program of a small call. Results go to the memory given for each output, if any; `done` gets the machine.
 pub fn evaluate_small<T: Number>(
-    call: &Call, outputs: SmallVec<[Option<&mut [T]>; 2]>, done: impl FnOnce(&Machine<T>),
+    call: &Call,
+    outputs: SmallVec<[Option<&mut [T]>; 2]>,
+    done: impl FnOnce(&Machine<T>),
 ) {
     let count = call.shape.count();
     let code = call.program.compiled(Code::new);
