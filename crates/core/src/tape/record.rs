@@ -1,0 +1,150 @@
+//! Recording an operation: its inputs and the rules for their gradients.
+
+use super::*;
+
+/// Collects the rules of an operation; see [`Tensor::record`].
+#[must_use = "call `done` to get the recorded tensor"]
+pub struct Record {
+    out: Tensor,
+    op: &'static str,
+    site: &'static Location<'static>,
+    history: History,
+    reads_output: bool,
+}
+
+impl Tensor {
+    /// Starts the record of the operation `op` that computed `self` (untracked).
+    ///
+    /// ```
+    /// # use cotangent_core::*;
+    /// fn double(x: &Tensor) -> Tensor {
+    ///     (x.detach() * 2.0).record("double").wrt(x, [], |g, []| g * 2.0).done()
+    /// }
+    /// let x = Tensor::new([3.0], [1]).tracked();
+    /// let y = double(&x);
+    /// assert_eq!(y.sum(..).backward()[&x].item(), 2.0);
+    /// ```
+    #[track_caller]
+    pub fn record(self, op: &'static str) -> Record {
+        if self.node.is_some() {
+            panic!(
+                "{op}: record takes an untracked result, but that of shape {} has a history; call .detach()",
+                self.shape()
+            );
+        }
+        let site = SITE.get().unwrap_or(Location::caller());
+        if !IN_RULE.get() && is_anomaly(&self) {
+            let found = anomaly_report(&self);
+            panic!("{op}: anomaly: the output {found} (recorded at {site})");
+        }
+        Record { out: self, op, site, history: History::default(), reads_output: false }
+    }
+}
+
+impl Record {
+    /// The gradient by `input`, given the cotangent and the tensors it saved. It may have the output's shape where
+    /// the input was broadcast: the engine sums. It is never called, and nothing is saved, if `input` is untracked.
+    pub fn wrt<const N: usize>(
+        self,
+        input: &Tensor,
+        saved: [&Tensor; N],
+        vjp: impl Fn(&Tensor, [&Tensor; N]) -> Tensor + Send + Sync + 'static,
+    ) -> Record {
+        self.wrt_all([input], saved, move |g, saved, _| [Some(vjp(g, saved))])
+    }
+
+    /// As [`wrt`](Record::wrt), for a gradient written in terms of the output.
+    pub fn wrt_output<const N: usize>(
+        mut self,
+        input: &Tensor,
+        saved: [&Tensor; N],
+        vjp: impl Fn(&Tensor, &Tensor, [&Tensor; N]) -> Tensor + Send + Sync + 'static,
+    ) -> Record {
+        if !tracks(input) {
+            return self;
+        }
+        self.reads_output = true;
+        let saved = saved.map(Tensor::clone);
+        self.rule(&[input], move |g, output, _| {
+            let output = output.expect("the node keeps its output for this rule");
+            SmallVec::from_elem(Some(vjp(g, output, saved.each_ref())), 1)
+        })
+    }
+
+    /// Gradients by several inputs that share work; the last argument says which are needed.
+    pub fn wrt_all<const K: usize, const N: usize>(
+        self,
+        inputs: [&Tensor; K],
+        saved: [&Tensor; N],
+        vjp: impl Fn(&Tensor, [&Tensor; N], [bool; K]) -> [Option<Tensor>; K] + Send + Sync + 'static,
+    ) -> Record {
+        if !inputs.iter().any(|x| tracks(x)) {
+            return self;
+        }
+        let saved = saved.map(Tensor::clone);
+        let tracked = inputs.map(tracks);
+        self.rule(&inputs, move |g, _, needed| {
+            let mut flags = needed.iter();
+            let all = tracked.map(|t| t && *flags.next().expect("one flag for each tracked input"));
+            let grads = vjp(g, saved.each_ref(), all);
+            grads.into_iter().zip(tracked).filter(|&(_, tracked)| tracked).map(|(grad, _)| grad).collect()
+        })
+    }
+
+    /// A rule for the tracked ones among `inputs`.
+    fn rule(
+        self,
+        inputs: &[&Tensor],
+        pull: impl Fn(&Tensor, Option<&Tensor>, &[bool]) -> SmallVec<[Option<Tensor>; 2]> + Send + Sync + 'static,
+    ) -> Record {
+        let tracked = inputs.iter().filter(|x| tracks(x));
+        self.rule_for(tracked.filter_map(|x| x.node.clone()).collect(), pull)
+    }
+
+    /// A rule for inputs given by their places on the tape.
+    pub(crate) fn rule_for(
+        mut self,
+        inputs: SmallVec<[Arc<Node>; 2]>,
+        pull: impl Fn(&Tensor, Option<&Tensor>, &[bool]) -> SmallVec<[Option<Tensor>; 2]> + Send + Sync + 'static,
+    ) -> Record {
+        let first = self.history.inputs.len();
+        let targets = first..first + inputs.len();
+        self.history.inputs.extend(inputs);
+        self.history.rules.push(Rule { targets, pull: Box::new(pull), part: None });
+        self
+    }
+
+    /// Says that the last rule's gradient is the cotangent at `region` of the row-major gradient, and 0 elsewhere: a
+    /// sweep that is not recorded then adds it there, so that many small parts do not cost as many whole gradients.
+    pub(crate) fn part(mut self, region: Layout) -> Record {
+        if let Some(rule) = self.history.rules.last_mut() {
+            rule.part = Some(region);
+        }
+        self
+    }
+
+    /// Keeps the output for rules that read it.
+    pub(crate) fn keep_output(mut self) -> Record {
+        self.reads_output = true;
+        self
+    }
+
+    /// The recorded tensor.
+    ///
+    /// # Panics
+    /// If it has gradient rules and its element type is not floating-point.
+    #[track_caller]
+    pub fn done(self) -> Tensor {
+        let Record { mut out, op, site, mut history, reads_output } = self;
+        if history.rules.is_empty() {
+            return out;
+        }
+        assert!(out.dtype().is_float(), "{op}: a result of type {} cannot carry a gradient", out.dtype());
+        if reads_output {
+            history.output = Some((out.value.clone(), out.layout.clone()));
+        }
+        let links = Links::Live(Arc::new(history));
+        out.node = Some(Node::new(op, site, out.shape().clone(), out.dtype(), links));
+        out
+    }
+}

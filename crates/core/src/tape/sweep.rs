@@ -1,0 +1,235 @@
+//! The backward sweep.
+
+use super::*;
+
+/// One backward sweep; see [`crate::autograd`] for its public faces.
+pub(crate) struct Sweep<'a> {
+    /// Where the sweep was asked for, for messages.
+    pub(crate) site: &'static Location<'static>,
+    /// Keep the saved tensors for another sweep.
+    pub(crate) retain: bool,
+    /// Record the rules, to differentiate the gradients again.
+    pub(crate) record: bool,
+    /// Only the paths to these nodes; all leaves if none is given.
+    pub(crate) wanted: Option<&'a [u64]>,
+    /// Nodes older than this are reported and not followed.
+    pub(crate) floor: u64,
+}
+
+impl Sweep<'_> {
+    /// Gradients by node, youngest first, from roots with their cotangents.
+    #[track_caller]
+    pub(crate) fn run(&self, roots: Vec<(Arc<Node>, Tensor)>) -> Vec<(u64, Tensor)> {
+        let _recording = Scope::new(&RECORDING, self.record);
+        let needed = self.wanted.map(|wanted| leading_to(wanted, &roots));
+        let fault = crate::fault::current();
+        let mut pending = Pending::default();
+        roots.into_iter().for_each(|(node, g)| pending.add(&node, g));
+        let mut found = vec![];
+        while let Some((node, g)) = pending.pop() {
+            let g = self.observe(&node, g);
+            if self.reports(&node) {
+                found.push((node.id, g.clone()));
+            }
+            if node.id < self.floor {
+                continue;
+            }
+            let Some(history) = self.history(&node) else { continue };
+            let output = history.output.as_ref().map(|(value, layout)| Tensor {
+                value: value.clone(),
+                layout: layout.clone(),
+                node: Some(node.clone()),
+            });
+            for rule in &history.rules {
+                let inputs = &history.inputs[rule.targets.clone()];
+                let is_needed = |input: &Arc<Node>| needed.as_ref().is_none_or(|set| set.contains(&input.id));
+                let flags: SmallVec<[bool; 4]> = inputs.iter().map(is_needed).collect();
+                if !flags.contains(&true) {
+                    continue;
+                }
+                if let (Some(region), None, false) = (&rule.part, &fault, self.record)
+                    && pending.add_part(&inputs[0], region, &g)
+                {
+                    continue;
+                }
+                let pull = |g: &Tensor| {
+                    let _rule = (Scope::new(&IN_RULE, true), Scope::new(&SITE, Some(node.site)));
+                    (rule.pull)(g, output.as_ref(), &flags)
+                };
+                for (at, grad) in pull(&g).into_iter().enumerate().filter(|&(at, _)| flags[at]) {
+                    let input = &inputs[at];
+                    let grad = match &fault {
+                        None => grad,
+                        Some(fault) => grad.and_then(|grad| {
+                            let (op, target, adds) =
+                                (node.op, rule.targets.start + at, pending.waiting.contains_key(&input.id));
+                            let again = &|g: &Tensor| pull(g).swap_remove(at);
+                            fault(crate::fault::Contribution { op, target, grad, cotangent: &g, adds, again })
+                        }),
+                    };
+                    if let Some(grad) = grad {
+                        pending.add(input, fitted(grad, &node, input));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether the gradient of a node is part of the result.
+    fn reports(&self, node: &Node) -> bool {
+        match self.wanted {
+            Some(wanted) => wanted.contains(&node.id),
+            None => node.id < self.floor || node.retain.load(Ordering::Relaxed) || node.is_leaf(),
+        }
+    }
+
+    /// Lets hooks see and replace a complete gradient.
+    #[track_caller]
+    fn observe(&self, node: &Node, mut g: Tensor) -> Tensor {
+        if is_anomaly(&g) {
+            let found = anomaly_report(&g);
+            panic!(
+                "backward: anomaly: the gradient of the result of `{}` (recorded at {}) {found}",
+                node.op, node.site
+            );
+        }
+        let hooks: Vec<_> = lock(&node.hooks).iter().map(|(_, hook)| hook.clone()).collect();
+        for hook in hooks {
+            let Some(other) = hook(&g) else { continue };
+            if other.shape() != &node.shape || other.dtype() != node.dtype {
+                panic!(
+                    "hook: it returned a gradient of shape {} and type {} for the result of `{}` (recorded at {}) of \
+                     shape {} and type {}; they must be equal",
+                    other.shape(),
+                    other.dtype(),
+                    node.op,
+                    node.site,
+                    node.shape,
+                    node.dtype
+                );
+            }
+            g = other;
+        }
+        g
+    }
+
+    /// The node's history; it is freed behind the sweep unless retained.
+    #[track_caller]
+    fn history(&self, node: &Node) -> Option<Arc<History>> {
+        let mut links = lock(&node.links);
+        match &*links {
+            Links::Leaf => None,
+            Links::Live(history) => {
+                let history = history.clone();
+                if !self.retain {
+                    *links = Links::Consumed(self.site);
+                }
+                Some(history)
+            }
+            &Links::Consumed(at) => {
+                drop(links);
+                panic!(
+                    "backward: the graph of `{}` (recorded at {}) was already consumed by the backward sweep at {at}; \
+                     use `.backward_retained()` there, or compute the result again (second sweep at {})",
+                    node.op, node.site, self.site
+                )
+            }
+        }
+    }
+}
+
+/// A rule's gradient, checked, and summed to the input's shape where that was broadcast.
+#[track_caller]
+fn fitted(grad: Tensor, node: &Node, input: &Node) -> Tensor {
+    if is_anomaly(&grad) {
+        let found = anomaly_report(&grad);
+        panic!("backward: anomaly: the gradient by an input of `{}` (recorded at {}) {found}", node.op, node.site);
+    }
+    let fits = grad.shape() == &input.shape;
+    let sums = fits || input.shape.broadcast(grad.shape()).as_ref() == Some(grad.shape());
+    if !sums || grad.dtype() != input.dtype {
+        panic!(
+            "backward: the gradient rule of `{}` (recorded at {}) returned shape {} and type {} for an input of shape {} \
+             and type {}; it must have the input's type and shape, or a shape that the input's broadcasts to",
+            node.op,
+            node.site,
+            grad.shape(),
+            grad.dtype(),
+            input.shape,
+            input.dtype
+        );
+    }
+    if fits { grad } else { grad.sum_to(&input.shape) }
+}
+
+/// Cotangents that wait for their node's turn: the youngest node first.
+#[derive(Default)]
+struct Pending {
+    order: BinaryHeap<u64>,
+    waiting: HashMap<u64, (Arc<Node>, Tensor), BuildHasherDefault<Serial>>,
+}
+
+/// Numbers of nodes need no hash that resists an adversary, only a spread.
+#[derive(Default)]
+struct Serial(u64);
+impl Hasher for Serial {
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers of nodes are hashed")
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Pending {
+    /// Adds a contribution. Sums of half-precision gradients are held in `f32` and rounded once.
+    fn add(&mut self, node: &Arc<Node>, g: Tensor) {
+        let g = match self.waiting.remove(&node.id) {
+            None => {
+                self.order.push(node.id);
+                g
+            }
+            Some((_, sum)) if is_half(node.dtype) => sum.to(DType::F32) + g.to(DType::F32),
+            Some((_, sum)) => sum + g,
+        };
+        self.waiting.insert(node.id, (node.clone(), g));
+    }
+
+    /// Adds a contribution to some places only, in memory if nothing else shares it; says whether there was a sum to add
+    /// to. Half precision is left to [`add`](Pending::add).
+    fn add_part(&mut self, node: &Arc<Node>, region: &Layout, g: &Tensor) -> bool {
+        let Some((_, sum)) = self.waiting.get_mut(&node.id).filter(|_| !is_half(node.dtype)) else { return false };
+        let whole = std::mem::replace(sum, g.clone()).contiguous();
+        let part = whole.with_layout(region.clone()) + g;
+        *sum = whole.overwritten(region, &part);
+        true
+    }
+
+    fn pop(&mut self) -> Option<(Arc<Node>, Tensor)> {
+        let (node, g) = self.waiting.remove(&self.order.pop()?)?;
+        let g = if g.dtype() == node.dtype { g } else { g.to(node.dtype) };
+        Some((node, g))
+    }
+}
+
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
+
+/// The nodes from which one of `wanted` is reached, wanted ones included.
+fn leading_to(wanted: &[u64], roots: &[(Arc<Node>, Tensor)]) -> HashSet<u64> {
+    let oldest = wanted.iter().copied().min().unwrap_or(u64::MAX);
+    let roots: Vec<Arc<Node>> = roots.iter().map(|(node, _)| node.clone()).collect();
+    let mut leading: HashSet<u64> = wanted.iter().copied().collect();
+    // Ascending: inputs are older than a node, and already decided.
+    for (id, node) in reachable(&roots, |node| node.id > oldest) {
+        if node.inputs().iter().any(|input| leading.contains(&input.id)) {
+            leading.insert(id);
+        }
+    }
+    leading
+}
