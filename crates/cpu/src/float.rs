@@ -2,7 +2,7 @@
 
 use crate::lanes::{fold_into, fold_rows};
 use crate::math::{self, Fma, Kernel, Real, dispatch};
-use crate::number::{Number, Scalar, Wide};
+use crate::number::{Number, Wide};
 use crate::random;
 use cotangent_core::Element;
 use cotangent_core::backend::Fold;
@@ -55,9 +55,6 @@ macro_rules! float {
             fn is_nan(self) -> bool { self.is_nan() }
             fn unary(op: Unary, to: &mut [$T], a: &[$T]) { dispatch(UnaryLoop(op, to, a)) }
             fn binary(op: Binary, to: &mut [$T], a: &[$T], b: &[$T]) { dispatch(BinaryLoop(op, to, a, b)) }
-            fn with_scalar(op: Binary, to: &mut [$T], a: &[$T], scalar: Scalar<$T>) -> bool {
-                dispatch(ScalarLoop(op, to, a, scalar))
-            }
             fn select(to: &mut [$T], condition: &[$T], a: &[$T], b: &[$T]) {
                 dispatch(SelectLoop(to, condition, a, b))
             }
@@ -213,27 +210,6 @@ impl<T: Float> Kernel for BinaryLoop<'_, T> {
                 pairs!(to, a, b, |x, y| <T as Number>::of(f(x.to_f64(), y.to_f64())))
             }
         }
-    }
-}
-
-/// The arithmetic in which numbers are usual, so that these need not be read from memory for each element.
-struct ScalarLoop<'a, T>(Binary, &'a mut [T], &'a [T], Scalar<T>);
-
-impl<T: Float> Kernel for ScalarLoop<'_, T> {
-    type Output = bool;
-    #[inline(always)]
-    fn run<F: Fma>(self) -> bool {
-        let ScalarLoop(op, to, a, scalar) = self;
-        match (op, scalar) {
-            (Binary::Add, Scalar::Left(s) | Scalar::Right(s)) => each!(to, a, |x| x + s),
-            (Binary::Mul, Scalar::Left(s) | Scalar::Right(s)) => each!(to, a, |x| x * s),
-            (Binary::Sub, Scalar::Left(s)) => each!(to, a, |x| s - x),
-            (Binary::Sub, Scalar::Right(s)) => each!(to, a, |x| x - s),
-            (Binary::Div, Scalar::Left(s)) => each!(to, a, |x| s / x),
-            (Binary::Div, Scalar::Right(s)) => each!(to, a, |x| x / s),
-            _ => return false,
-        }
-        true
     }
 }
 

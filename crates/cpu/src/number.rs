@@ -4,15 +4,6 @@ use cotangent_core::Element;
 use cotangent_core::backend::Fold;
 use cotangent_core::expr::{Binary, Draw, Unary};
 
-/// An operand that is the same for all elements.
-#[derive(Clone, Copy, Debug)]
-pub enum Scalar<T> {
-    /// The first operand.
-    Left(T),
-    /// The second one.
-    Right(T),
-}
-
 /// `f32`, `f64` or `i64`: what a kernel computes in, and what it does with slices of them.
 pub trait Number: Element + Default + PartialOrd {
     /// What partial results of folds and the states of scans are kept in.
@@ -31,11 +22,6 @@ pub trait Number: Element + Default + PartialOrd {
     fn unary(op: Unary, to: &mut [Self], a: &[Self]);
     /// A primitive of two operands.
     fn binary(op: Binary, to: &mut [Self], a: &[Self], b: &[Self]);
-    /// A primitive of two operands, one of them the same for all elements; false if there is no loop for it.
-    fn with_scalar(op: Binary, to: &mut [Self], a: &[Self], scalar: Scalar<Self>) -> bool {
-        let _ = (op, to, a, scalar);
-        false
-    }
     /// `a` where the condition is not 0, else `b`.
     fn select(to: &mut [Self], condition: &[Self], a: &[Self], b: &[Self]);
     /// Random numbers of the positions from `start` on.

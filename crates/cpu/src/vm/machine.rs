@@ -2,7 +2,7 @@
 
 use super::code::{Code, Op, Splat, Step};
 use crate::axes::{BLOCK, Block, Grid};
-use crate::number::{Number, Scalar};
+use crate::number::Number;
 use crate::strided::{cast, read};
 use cotangent_core::host::Line;
 use cotangent_core::{DType, Strides, bf16, f16, with_element};
@@ -94,15 +94,8 @@ pub struct Machine<'a, T> {
     uniforms: &'a [f64],
     /// In the order that [`Code`] says.
     pub places: SmallVec<[Place<'a, T>; 12]>,
-    /// What is the same all over a block, for each step; nothing if empty.
-    flat: SmallVec<[Flat; 24]>,
-}
-
-/// What of a step is the same all over a block, as a number is, and what is computed of a row's mean.
-#[derive(Clone, Copy, Default)]
-struct Flat {
-    result: bool,
-    operands: [bool; 2],
+    /// Which steps have one value all over a block, as what is computed of a row's mean; none if empty.
+    flat: SmallVec<[bool; 24]>,
 }
 
 /// Elements of a flat step that are computed; the others are copies.
@@ -132,11 +125,11 @@ impl<'a, T: Number> Machine<'a, T> {
     #[inline]
     pub fn run(&mut self, start: usize, len: usize) {
         for (at, step) in self.code.steps.iter().enumerate() {
-            let flat = self.flat.get(at).copied().unwrap_or_default();
+            let flat = self.flat.get(at) == Some(&true);
             let place = std::mem::replace(&mut self.places[step.to as usize], Place::Read(&[]));
             let Place::Write(whole) = place else { unreachable!("results go to places that can be written") };
-            let computed = if flat.result { len.min(FLAT) } else { len };
-            self.step(step, flat, start, &mut whole[..computed]);
+            let computed = if flat { len.min(FLAT) } else { len };
+            self.step(step, start, &mut whole[..computed]);
             if computed < len {
                 let value = whole[0];
                 whole[computed..len].fill(value);
@@ -146,21 +139,11 @@ impl<'a, T: Number> Machine<'a, T> {
     }
 
     #[inline]
-    fn step(&self, step: &Step, flat: Flat, start: usize, to: &mut [T]) {
+    fn step(&self, step: &Step, start: usize, to: &mut [T]) {
         let at = |k: usize| &self.places[step.from[k] as usize].get()[..to.len()];
         match step.op {
             Op::Unary(op) => T::unary(op, to, at(0)),
-            Op::Binary(op) => {
-                let (a, b) = (at(0), at(1));
-                let done = match flat.operands {
-                    [_, true] => T::with_scalar(op, to, a, Scalar::Right(b[0])),
-                    [true, false] => T::with_scalar(op, to, b, Scalar::Left(a[0])),
-                    [false, false] => false,
-                };
-                if !done {
-                    T::binary(op, to, a, b);
-                }
-            }
+            Op::Binary(op) => T::binary(op, to, at(0), at(1)),
             Op::Select => T::select(to, at(0), at(1), at(2)),
             Op::Copy => to.copy_from_slice(at(0)),
             Op::Random(draw, k) => {
@@ -221,8 +204,8 @@ impl Job<'_> {
         self.grid.extents.iter().product()
     }
 
-    /// What is the same all over each block: numbers, arguments that do not vary there, and what depends on those only.
-    fn flat(&self) -> SmallVec<[Flat; 24]> {
+    /// Which steps depend only on numbers and on arguments that are the same all over each block.
+    fn flat(&self) -> SmallVec<[bool; 24]> {
         let first = self.grid.cut + (self.grid.block_places() == 1) as usize;
         let still = |input: &Input| input.strides[first..].iter().all(|&stride| stride == 0);
         let kept = |input: &Input| still(input) && !matches!(input.access, Access::Donated(_));
@@ -230,12 +213,9 @@ impl Job<'_> {
         places.resize(places.len() + self.code.splats.len(), true);
         places.resize(places.len() + self.code.outputs + self.code.temporaries, false);
         let step = |step: &Step| {
-            let operands = step.op.operands().map(|n| &step.from[..n]).unwrap_or_default();
-            let result = !operands.is_empty() && operands.iter().all(|&k| places[k as usize]);
-            let flat = |k: usize| operands.get(k).is_some_and(|&k| places[k as usize]);
-            let operands = [flat(0), flat(1)];
-            places[step.to as usize] = result;
-            Flat { result, operands }
+            let flat = step.op.operands().is_some_and(|n| step.from[..n].iter().all(|&k| places[k as usize]));
+            places[step.to as usize] = flat;
+            flat
         };
         self.code.steps.iter().map(step).collect()
     }
