@@ -59,6 +59,16 @@ impl DType {
         matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
     }
 
+    /// Whether it is a half-precision format: stored only, computed in `f32`.
+    pub const fn is_half(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16)
+    }
+
+    /// At least single precision: `F32` for half precision, else the type itself.
+    pub const fn widened(self) -> DType {
+        if self.is_half() { DType::F32 } else { self }
+    }
+
     /// The type in which kernels compute on these elements.
     pub const fn compute(self) -> Compute {
         match self {

@@ -133,11 +133,6 @@ fn load<N: Number>(view: View) -> Vec<N> {
     })
 }
 
-/// Extents before, along and after an axis.
-fn around(shape: &Shape, axis: usize) -> (usize, usize, usize) {
-    (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
-}
-
 impl Reference {
     fn store<N: Number>(&self, dtype: DType, values: &[N]) -> Storage {
         let mut buffer = HostBuffer::new(&self.pool, dtype, values.len());
@@ -167,7 +162,7 @@ impl Reference {
         f: impl Fn(&[Vec<N>]) -> Vec<M>,
     ) -> Storage {
         let shape = &args[0].layout.shape;
-        let (outer, n, inner) = around(shape, axis);
+        let (outer, n, inner) = shape.around(axis);
         let data: Vec<Vec<N>> = args.iter().map(|&arg| load(arg)).collect();
         let mut result: Vec<Option<Vec<M>>> = vec![];
         for o in 0..outer {
@@ -237,7 +232,7 @@ fn sort_lane<N: Number>(lane: &[N], descending: bool) -> Vec<i64> {
 
 /// The flat positions that an index addresses in a tensor of shape `shape`, in the index's row-major order.
 fn addressed(shape: &Shape, index: View, axis: usize) -> Result<Vec<usize>, OutOfRange> {
-    let (_, n, inner) = around(shape, axis);
+    let (_, n, inner) = shape.around(axis);
     let rows = index.layout.shape[axis];
     let place = |(position, index): (usize, i64)| {
         let along = usize::try_from(index).ok().filter(|&k| k < n).ok_or(OutOfRange { index, position })?;

@@ -60,6 +60,11 @@ impl Shape {
         axes.map(|(&n, &r)| if r { 1 } else { n }).collect()
     }
 
+    /// Extents before an axis (their product), along it, and after it.
+    pub fn around(&self, axis: usize) -> (usize, usize, usize) {
+        (self[..axis].iter().product(), self[axis], self[axis + 1..].iter().product())
+    }
+
     /// Strides of the row-major layout, in elements.
     pub fn row_major(&self) -> Strides {
         let mut strides: Strides = SmallVec::from_elem(0, self.len());

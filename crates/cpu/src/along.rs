@@ -2,7 +2,7 @@
 
 use crate::Cpu;
 use crate::number::{Number, Wide, with_number};
-use crate::strided::{around, pack};
+use crate::strided::pack;
 use cotangent_core::backend::{Fold, Scan, Storage, View};
 use cotangent_core::host::elements;
 use cotangent_core::{DType, Element, with_element};
@@ -59,7 +59,7 @@ impl Cpu {
     }
 
     pub(crate) fn positions_of_extremes(&self, x: View, axis: usize, largest: bool) -> Storage {
-        let (outer, n, inner) = around(&x.layout.shape, axis);
+        let (outer, n, inner) = x.layout.shape.around(axis);
         let mut out = self.buffer(DType::I64, outer * inner);
         with_element!(x.dtype, E => with_number!(x.dtype, T => {
             let data = rows::<E>(self, x);
@@ -72,7 +72,7 @@ impl Cpu {
 
     pub(crate) fn scanned(&self, scan: Scan, args: &[View], axis: usize, reverse: bool) -> Storage {
         let dtype = args[0].dtype;
-        let (_, n, inner) = around(&args[0].layout.shape, axis);
+        let (_, n, inner) = args[0].layout.shape.around(axis);
         let mut out = self.buffer(dtype, args[0].layout.shape.count());
         with_element!(dtype, E => with_number!(dtype, T => {
             let data: Vec<Cow<[E]>> = args.iter().map(|&x| rows::<E>(self, x)).collect();
@@ -85,7 +85,7 @@ impl Cpu {
     }
 
     pub(crate) fn sorting_positions(&self, x: View, axis: usize, descending: bool) -> Storage {
-        let (_, n, inner) = around(&x.layout.shape, axis);
+        let (_, n, inner) = x.layout.shape.around(axis);
         let mut out = self.buffer(DType::I64, x.layout.shape.count());
         with_element!(x.dtype, E => with_number!(x.dtype, T => {
             let data = rows::<E>(self, x);

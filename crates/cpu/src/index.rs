@@ -3,7 +3,7 @@
 use crate::Cpu;
 use crate::along::rows;
 use crate::number::{Number, with_number};
-use crate::strided::{around, pack, unpack, with_bits};
+use crate::strided::{pack, unpack, with_bits};
 use cotangent_core::backend::{Arg, OutOfRange, Scatter, Storage, View};
 use cotangent_core::host::{HostBuffer, storage_elements};
 use cotangent_core::{Element, Layout, Shape, with_element};
@@ -25,7 +25,7 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn new(cpu: &Cpu, shape: &Shape, index: View<'a>, axis: usize) -> Result<Places<'a>, OutOfRange> {
-        let (_, extent, inner) = around(shape, axis);
+        let (_, extent, inner) = shape.around(axis);
         let layout = index.layout;
         let rows_along = layout.shape[axis];
         let after = axis + 1..shape.len();

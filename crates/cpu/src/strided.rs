@@ -3,7 +3,7 @@
 use crate::Cpu;
 use crate::axes::merged;
 use bytemuck::{AnyBitPattern, NoUninit, Pod};
-use cotangent_core::{Layout, Shape};
+use cotangent_core::Layout;
 
 /// Elements that one thread takes at a time.
 const ITEM: usize = 32 * 1024;
@@ -153,11 +153,6 @@ pub fn cast<T: AnyBitPattern>(bytes: &[u8]) -> &[T] {
 /// Bytes as elements, which they are aligned for, for writing.
 pub fn cast_mut<T: NoUninit + AnyBitPattern>(bytes: &mut [u8]) -> &mut [T] {
     bytemuck::cast_slice_mut(bytes)
-}
-
-/// Extents before, along and after an axis.
-pub fn around(shape: &Shape, axis: usize) -> (usize, usize, usize) {
-    (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
 }
 
 /// Takes the first elements off a slice.

@@ -1,7 +1,7 @@
 //! Normalizations.
 
 use crate::layer::{Layer, Mode, Norm};
-use cotangent_core::{Buffer, DType, Param, Shape, Tensor, module, pointwise, resolve_axis};
+use cotangent_core::{Buffer, Param, Shape, Tensor, module, pointwise, resolve_axis};
 
 /// What a [`BatchNorm`] makes of the [`Mode`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -143,7 +143,7 @@ impl Layer for BatchNorm {
         };
         let (scale, shift) = (self.scale.as_deref(), self.shift.as_deref());
         if norm == Norm::Running {
-            let [mean, var] = [&self.mean, &self.var].map(|running| running.get().to(wide(x.dtype())));
+            let [mean, var] = [&self.mean, &self.var].map(|running| running.get().to(x.dtype().widened()));
             return x.normalize(self.axis, &mean, &var, scale, shift, self.epsilon);
         }
         let count = shape.count() / channels.max(1);
@@ -284,9 +284,4 @@ impl Layer for GroupNorm {
     fn forward(&self, x: &Tensor, _: &Mode) -> Tensor {
         x.group_norm(self.groups, Some(&self.scale), Some(&self.shift), self.epsilon)
     }
-}
-
-/// What half precision is computed in.
-fn wide(dtype: DType) -> DType {
-    if matches!(dtype, DType::F16 | DType::BF16) { DType::F32 } else { dtype }
 }

@@ -201,7 +201,7 @@ impl<R: Rule> Optimizer<R> {
 
     #[track_caller]
     fn step_param(&mut self, path: &Path, param: &mut Param, grad: &Tensor, lr: f64) {
-        let half = matches!(param.dtype(), DType::F16 | DType::BF16);
+        let half = param.dtype().is_half();
         let Optimizer { rule, groups, known, .. } = self;
         let state = known.entry(param.id()).or_insert_with(|| State::new(rule, groups, path, param));
         let group = state.group.map(|at| &groups[at]);
@@ -304,7 +304,7 @@ fn count(n: u64) -> Tensor {
 
 /// The parameter's value in at least single precision.
 fn wide(param: &Param) -> Tensor {
-    if matches!(param.dtype(), DType::F16 | DType::BF16) { param.detach().to(DType::F32) } else { param.detach() }
+    param.detach().to(param.dtype().widened())
 }
 
 impl State {

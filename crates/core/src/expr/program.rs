@@ -261,13 +261,15 @@ impl Program {
     }
 }
 
-/// Positions that an instruction reads.
-pub(super) fn operands(inst: Inst) -> SmallVec<[u16; 3]> {
-    match inst {
-        Inst::Unary(_, a) => SmallVec::from_slice(&[a]),
-        Inst::Binary(_, a, b) => SmallVec::from_slice(&[a, b]),
-        Inst::Select(a, b, c) => SmallVec::from_slice(&[a, b, c]),
-        Inst::Arg(_) | Inst::Uniform(_) | Inst::Const(_) | Inst::Random(..) => SmallVec::new(),
+impl Inst {
+    /// Positions of the instructions whose values it reads.
+    pub fn operands(self) -> SmallVec<[u16; 3]> {
+        match self {
+            Inst::Unary(_, a) => SmallVec::from_slice(&[a]),
+            Inst::Binary(_, a, b) => SmallVec::from_slice(&[a, b]),
+            Inst::Select(a, b, c) => SmallVec::from_slice(&[a, b, c]),
+            Inst::Arg(_) | Inst::Uniform(_) | Inst::Const(_) | Inst::Random(..) => SmallVec::new(),
+        }
     }
 }
 

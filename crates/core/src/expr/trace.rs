@@ -1,7 +1,7 @@
 //! Tracing a closure into a [`Program`].
 
 use super::primitives::{Binary, Unary};
-use super::program::{Draw, Inst, MAX_ARGS, Program, Uniforms, operands, rename};
+use super::program::{Draw, Inst, MAX_ARGS, Program, Uniforms, rename};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::any::TypeId;
@@ -103,7 +103,7 @@ impl Trace {
         // Operands precede their users: one pass backwards sees every mark.
         for at in (0..live.len()).rev() {
             if live[at] {
-                operands(self.insts[at]).iter().for_each(|&o| live[o as usize] = true);
+                self.insts[at].operands().iter().for_each(|&o| live[o as usize] = true);
             }
         }
         let mut place = vec![0u16; self.insts.len()];

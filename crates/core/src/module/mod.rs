@@ -140,7 +140,7 @@ pub trait Module {
     /// statistics stay in `f32` then.
     fn to_dtype(&mut self, dtype: DType) {
         self.update_params(&mut |_, param| param.update(|value| value.to(dtype)));
-        let wide = if matches!(dtype, DType::F16 | DType::BF16) { DType::F32 } else { dtype };
+        let wide = dtype.widened();
         self.visit(&Path::ROOT, &mut |_, slot| match slot {
             Slot::Buffer(buffer) if buffer.get().dtype().is_float() => buffer.set(buffer.get().to(wide)),
             _ => {}

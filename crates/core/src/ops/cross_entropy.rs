@@ -242,7 +242,7 @@ impl Labels {
         let ignored = options.ignored.unwrap_or(i64::MIN) as f64;
         let valid = pointwise(move |[t]| t.ne(ignored)).call([&labels]);
         let index = pointwise(|[t, v]| v.select(t, 0.0)).call([&labels, &valid]);
-        let dtype = if matches!(x.dtype(), DType::F16 | DType::BF16) { DType::F32 } else { x.dtype() };
+        let dtype = x.dtype().widened();
         let weight = match &options.weights {
             None => valid.to(dtype),
             Some(_) => {

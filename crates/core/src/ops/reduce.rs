@@ -213,7 +213,7 @@ impl Tensor {
     /// Half precision as `F32`, in which it is computed with: sums on the way would overflow or lose digits in it.
     #[track_caller]
     pub(crate) fn widened(&self) -> Tensor {
-        if matches!(self.dtype(), DType::F16 | DType::BF16) { self.to(DType::F32) } else { self.clone() }
+        self.to(self.dtype().widened())
     }
 
     /// This tensor with the reduced axes as one last axis, for operations that work along an axis.

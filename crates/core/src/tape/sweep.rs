@@ -193,7 +193,7 @@ impl Pending {
                 self.order.push(node.id);
                 g
             }
-            Some((_, sum)) if is_half(node.dtype) => sum.to(DType::F32) + g.to(DType::F32),
+            Some((_, sum)) if node.dtype.is_half() => sum.to(DType::F32) + g.to(DType::F32),
             Some((_, sum)) => sum + g,
         };
         self.waiting.insert(node.id, (node.clone(), g));
@@ -202,7 +202,7 @@ impl Pending {
     /// Adds a contribution to some places only, in memory if nothing else shares it; says whether there was a sum to add
     /// to. Half precision is left to [`add`](Pending::add).
     fn add_part(&mut self, node: &Arc<Node>, region: &Layout, g: &Tensor) -> bool {
-        let Some((_, sum)) = self.waiting.get_mut(&node.id).filter(|_| !is_half(node.dtype)) else { return false };
+        let Some((_, sum)) = self.waiting.get_mut(&node.id).filter(|_| !node.dtype.is_half()) else { return false };
         let whole = std::mem::replace(sum, g.clone()).contiguous();
         let part = whole.with_layout(region.clone()) + g;
         *sum = whole.overwritten(region, &part);
@@ -214,10 +214,6 @@ impl Pending {
         let g = if g.dtype() == node.dtype { g } else { g.to(node.dtype) };
         Some((node, g))
     }
-}
-
-fn is_half(dtype: DType) -> bool {
-    matches!(dtype, DType::F16 | DType::BF16)
 }
 
 /// The nodes from which one of `wanted` is reached, wanted ones included.

@@ -69,15 +69,6 @@ pub struct Code {
     pub identity: bool,
 }
 
-fn operands(inst: Inst) -> SmallVec<[u16; 3]> {
-    match inst {
-        Inst::Unary(_, a) => SmallVec::from_slice(&[a]),
-        Inst::Binary(_, a, b) => SmallVec::from_slice(&[a, b]),
-        Inst::Select(a, b, c) => SmallVec::from_slice(&[a, b, c]),
-        Inst::Arg(_) | Inst::Uniform(_) | Inst::Const(_) | Inst::Random(..) => SmallVec::new(),
-    }
-}
-
 /// About how long an instruction takes per element, in units of an addition.
 fn cost(op: Op) -> usize {
     match op {
@@ -107,7 +98,7 @@ impl Code {
         let insts = program.insts();
         let mut last_use: Vec<usize> = vec![0; insts.len()];
         for (at, &inst) in insts.iter().enumerate() {
-            operands(inst).iter().for_each(|&o| last_use[o as usize] = at);
+            inst.operands().iter().for_each(|&o| last_use[o as usize] = at);
         }
         let mut splats: SmallVec<[Splat; 4]> = SmallVec::new();
         for &inst in insts {
@@ -149,7 +140,7 @@ impl Code {
                     first_temporary + temporaries as u16 - 1
                 }),
             };
-            let read = operands(inst);
+            let read = inst.operands();
             let mut from = [0; 3];
             for (k, &operand) in read.iter().enumerate() {
                 from[k] = places[operand as usize];

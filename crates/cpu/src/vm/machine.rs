@@ -296,7 +296,7 @@ impl Input<'_> {
 pub fn load<T: Number>(dtype: DType, bytes: &[u8], at: isize, extents: &[usize], strides: &[isize], to: &mut [T]) {
     if extents.len() == 1
         && strides[0] == 1
-        && matches!(dtype, DType::F16 | DType::BF16)
+        && dtype.is_half()
         && let Ok(to) = bytemuck::try_cast_slice_mut::<T, f32>(to)
         && T::DTYPE == DType::F32
     {
@@ -311,7 +311,7 @@ pub fn load<T: Number>(dtype: DType, bytes: &[u8], at: isize, extents: &[usize],
 
 /// Rounds results to the type that they are stored as.
 pub fn store<T: Number>(dtype: DType, results: &[T], bytes: &mut [u8]) {
-    if matches!(dtype, DType::F16 | DType::BF16) && T::DTYPE == DType::F32 {
+    if dtype.is_half() && T::DTYPE == DType::F32 {
         let results: &[f32] = bytemuck::cast_slice(results);
         return match dtype {
             DType::F16 => crate::strided::cast_mut::<f16>(bytes).convert_from_f32_slice(results),
