@@ -45,7 +45,7 @@ pub fn merged(
 /// Elements that a program works on at a time: a few slices of so many stay in the first-level cache.
 pub const BLOCK: usize = 512;
 
-/// An iteration space cut into blocks, each a box of at most [`BLOCK`] elements and a contiguous range in row-major
+/// An iteration space cut into blocks, each a box of a limited size and a contiguous range in row-major
 /// order.
 #[derive(Debug)]
 pub struct Grid {
@@ -78,17 +78,24 @@ pub struct Block {
     outer: usize,
 }
 
+impl Block {
+    /// Whether it is on the same line along the cut axis as an earlier one.
+    pub fn follows(&self, other: &Block) -> bool {
+        self.outer == other.outer
+    }
+}
+
 impl Grid {
-    /// Cuts a non-empty space; blocks do not reach over places of axes before `limit`.
-    pub fn new(extents: Extents, limit: usize) -> Grid {
+    /// Cuts a non-empty space into blocks of up to `block` elements that do not reach over places of axes before `limit`.
+    pub fn new(extents: Extents, limit: usize, block: usize) -> Grid {
         let mut cut = extents.len() - 1;
         let mut inner = 1;
-        while cut > limit && inner * extents[cut] <= BLOCK {
+        while cut > limit && inner * extents[cut] <= block {
             inner *= extents[cut];
             cut -= 1;
         }
         let n = extents[cut];
-        let most = BLOCK / inner;
+        let most = block / inner;
         // Even parts, but of whole vectors.
         let even = n.div_ceil(n.div_ceil(most));
         let places = if inner == 1 { even.next_multiple_of(64).min(most) } else { even };
@@ -105,6 +112,11 @@ impl Grid {
     /// Places of the cut axis in a full block.
     pub fn block_places(&self) -> usize {
         self.places
+    }
+
+    /// Elements of a row, if the last axis is whole in each block and the one before is cut.
+    pub fn row(&self) -> Option<usize> {
+        (self.cut + 2 == self.extents.len()).then_some(self.inner)
     }
 
     /// Whether each block has all places of the cut axis.
@@ -149,7 +161,7 @@ mod tests {
     fn blocks_partition_the_space() {
         for extents in [&[1usize][..], &[7], &[5000], &[10, 10], &[3, 700], &[4, 300, 3], &[2, 3, 513], &[9, 512, 2]] {
             for limit in 0..extents.len() {
-                let grid = Grid::new(extents.iter().copied().collect(), limit);
+                let grid = Grid::new(extents.iter().copied().collect(), limit, BLOCK);
                 let mut at = 0;
                 for number in 0..grid.blocks {
                     let block = grid.block(number);

@@ -65,6 +65,7 @@ macro_rules! float {
                 dispatch(RowsFold(fold, rows, len, to))
             }
             fn fold_into(fold: Fold, acc: &mut [$T], row: &[$T]) { dispatch(IntoFold(fold, acc, row)) }
+            fn flush(fold: Fold, to: &mut [f64], row: &[$T]) { dispatch(Flush(fold, to, row)) }
             #[inline(always)]
             fn plus(self, other: $T) -> $T { self + other }
             fn start(fold: Fold) -> $T {
@@ -265,6 +266,21 @@ impl<T: Float> Kernel for IntoFold<'_, T> {
             Fold::Prod => fold_into!(acc, row, |x, y| x * y),
             Fold::Max => fold_into!(acc, row, |x, y| if (y > x) | Number::is_nan(y) { y } else { x }),
             Fold::Min => fold_into!(acc, row, |x, y| if (y < x) | Number::is_nan(y) { y } else { x }),
+        }
+    }
+}
+
+struct Flush<'a, T>(Fold, &'a mut [f64], &'a [T]);
+
+impl<T: Float<Wide = f64>> Kernel for Flush<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<F: Fma>(self) {
+        let Flush(fold, to, row) = self;
+        let pairs = to.iter_mut().zip(row);
+        match fold {
+            Fold::Sum => pairs.for_each(|(to, x)| *to += x.widen()),
+            fold => pairs.for_each(|(to, x)| *to = to.join(x.widen(), fold)),
         }
     }
 }

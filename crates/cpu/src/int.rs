@@ -85,6 +85,9 @@ impl Number for i64 {
             Fold::Min => fold_into!(acc, row, |x, y| x.min(y)),
         }
     }
+    fn flush(fold: Fold, to: &mut [i64], row: &[i64]) {
+        i64::fold_into(fold, to, row);
+    }
     #[inline(always)]
     fn plus(self, other: i64) -> i64 {
         self.wrapping_add(other)

@@ -19,6 +19,7 @@ mod int;
 mod lanes;
 pub mod math;
 mod matmul;
+mod native;
 mod number;
 mod pool;
 mod random;

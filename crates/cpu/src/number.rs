@@ -30,6 +30,8 @@ pub trait Number: Element + Default + PartialOrd {
     fn fold_rows(fold: Fold, rows: &[Self], len: usize, to: &mut [Self::Wide]);
     /// Each element of `row` combined into `acc`.
     fn fold_into(fold: Fold, acc: &mut [Self], row: &[Self]);
+    /// Each element of `row` combined into wide results.
+    fn flush(fold: Fold, to: &mut [Self::Wide], row: &[Self]);
     /// The sum, wrapping.
     fn plus(self, other: Self) -> Self;
     /// What a fold over nothing gives.
@@ -37,7 +39,7 @@ pub trait Number: Element + Default + PartialOrd {
 }
 
 /// What partial results are kept in: `f64`, or `i64` for integers.
-pub trait Wide: Copy + Send + Sync + PartialOrd + Default + 'static {
+pub trait Wide: Element + PartialOrd + Default {
     /// From a stored element.
     fn load<E: Element>(x: E) -> Self;
     /// To a stored element, rounded once.

@@ -1,7 +1,9 @@
 //! A program made ready to run on blocks: operands are places, which are used again when their value is dead.
 
+use super::plan::{Plan, Plans, Purpose};
 use cotangent_core::expr::{Binary, Draw, Inst, Program, Unary};
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// What an instruction does to whole blocks.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,9 @@ pub struct Code {
     pub cost: usize,
     /// Whether a program of one argument returns just that.
     pub identity: bool,
+    /// The places that outputs are copies of, or their own.
+    pub origins: SmallVec<[u16; 2]>,
+    plans: Plans,
 }
 
 /// About how long an instruction takes per element, in units of an addition.
@@ -166,6 +171,29 @@ impl Code {
             identity: insts == [Inst::Arg(0)] && program.outputs() == [0],
             steps,
             splats,
+            origins: program.outputs().iter().map(|&output| places[output as usize]).collect(),
+            plans: Plans::default(),
         }
+    }
+
+    /// The first place of the outputs.
+    pub fn first_output(&self) -> usize {
+        self.reads.len() + self.splats.len()
+    }
+
+    /// The places of the outputs.
+    pub fn output_places(&self) -> SmallVec<[u16; 2]> {
+        (0..self.outputs).map(|k| (self.first_output() + k) as u16).collect()
+    }
+
+    /// The place of an accumulator, if there is one for each output.
+    pub fn accumulator(&self, output: usize) -> usize {
+        self.first_output() + self.outputs + self.temporaries + output
+    }
+
+    /// How the steps run on elements of `size` bytes where some arguments, those with a bit in `flat`, are the same all
+    /// over each block; as machine code where that is possible and `native`.
+    pub fn plan(&self, size: usize, flat: u64, purpose: Purpose, native: bool) -> Arc<Plan> {
+        self.plans.get(self, (size, flat, purpose, native))
     }
 }

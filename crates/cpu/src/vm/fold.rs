@@ -6,6 +6,8 @@
 use super::code::Code;
 use super::machine::{Input, Job, Worker, with_scratch};
 use super::map::count_cost;
+use super::plan::Purpose;
+use super::reduce::{Pieces, ROWS, Reduction};
 use super::small::{evaluate_small, is_small};
 use super::{axes, compute_dtype, straighten};
 use crate::Cpu;
@@ -13,24 +15,19 @@ use crate::axes::{BLOCK, Block, Grid};
 use crate::number::{Number, Wide, with_number};
 use crate::strided::take_front;
 use cotangent_core::backend::{Call, Fold, Outputs, Storage};
-use cotangent_core::{DType, with_element};
+use cotangent_core::host::HostBuffer;
+use cotangent_core::{DType, Element, with_element};
 use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Elements that one thread takes at a time.
 const ITEM: usize = 32 * 1024;
-/// Rows that are combined in the type of computation before they are added to the wide result.
-const ROWS: usize = 32;
-
+/// Blocks of a row that one thread takes together.
+const FEW: usize = 8;
 /// See [`Backend::fold`](cotangent_core::backend::Backend::fold).
 pub fn fold(cpu: &Cpu, call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
     with_number!(compute_dtype(&call.args), T => run::<T>(cpu, call, fold, reduced))
 }
-
-/// Partial results of one output.
-type Partial<T> = Vec<<T as Number>::Wide>;
-/// A piece of the partial results of each output.
-type Pieces<'a, T> = SmallVec<[&'a mut [<T as Number>::Wide]; 2]>;
 
 fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
     if let Some(results) = small::<T>(cpu, &call, fold, reduced) {
@@ -39,10 +36,9 @@ fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Ou
     straighten(cpu, &mut call);
     let kept: usize = call.shape.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| n).product();
     let (outputs, shape) = (call.outputs.clone(), call.shape);
-    let finish =
-        |results: &[Partial<T>]| outputs.iter().zip(results).map(|(&dtype, x)| stored(cpu, dtype, x)).collect();
     if shape.count() == 0 {
-        return finish(&vec![vec![T::start(fold).widen(); kept]; outputs.len()]);
+        let empty = vec![T::start(fold).widen(); kept];
+        return outputs.iter().map(|&dtype| stored(cpu, dtype, &empty)).collect();
     }
     let code = call.program.compiled(Code::new);
     let (extents, strides, from) = axes(&call, |a, b| reduced[a] == reduced[b]);
@@ -54,14 +50,19 @@ fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Ou
     let tail = mask.iter().rposition(|&r| r != last).map_or(0, |axis| axis + 1);
     let group = if last { tail } else { mask[..tail].iter().rposition(|&r| !r).map_or(0, |axis| axis + 1) };
     let whole = !last && tail == 0;
-    let grid = Grid::new(extents, if last || whole { 0 } else { group });
+    let grid = Grid::new(extents, if last || whole { 0 } else { group }, BLOCK);
     let inputs = call.args.iter().zip(strides).zip(&code.reads);
     let inputs = inputs.map(|((arg, strides), &read)| Input::new::<T>(arg.view(), strides, &grid, read)).collect();
-    let job = Job { code, uniforms: call.uniforms, grid, inputs };
+    let job = Job::new::<T>(code, call.uniforms, grid, inputs, Purpose::Inspect);
 
     let inner: usize = if whole { 1 } else { shape[tail..].iter().product() };
     let plan = if last || whole { Plan::rows(&job.grid, inner) } else { Plan::columns(&job.grid, &shape, group, tail) };
-    let mut partials = plan.run::<T>(cpu, &job, fold);
+    let columns = !(last || whole);
+    // Machine code knows only rows and columns, with one axis that is folded.
+    let simple = if columns { tail - group == 1 && tail + 1 == shape.len() } else { last };
+    let new = || Reduction::new::<T>(code, call.uniforms, &job.grid, &job.inputs, fold, columns);
+    let native = if simple { new() } else { None };
+    let mut partials = plan.run::<T>(cpu, &job, fold, native.as_ref());
     // The first stage has turned the innermost reduced axes into one of `plan.left` partial results.
     if !whole {
         shape.drain(group..if last { shape.len() } else { tail });
@@ -69,10 +70,12 @@ fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Ou
     }
     shape.insert(group, plan.left);
     mask.insert(group, true);
-    for partial in &mut partials {
-        combine(partial, fold, &shape, &mask);
-    }
-    finish(&partials)
+    let finish = |(&dtype, partial): (&DType, &mut HostBuffer)| {
+        let partial = partial.slice_mut::<T::Wide>();
+        let count = combine(partial, fold, &shape, &mask);
+        stored(cpu, dtype, &partial[..count])
+    };
+    outputs.iter().zip(&mut partials).map(finish).collect()
 }
 
 /// The results of a small call that folds whole rows, if it is one.
@@ -101,19 +104,21 @@ fn stored<W: Wide>(cpu: &Cpu, dtype: DType, wide: &[W]) -> Storage {
     Storage::new(out)
 }
 
-/// Folds the marked axes of row-major partial results.
-fn combine<W: Wide>(values: &mut Vec<W>, fold: Fold, shape: &[usize], mask: &[bool]) {
+/// Folds the marked axes of row-major partial results, to as many of them as it returns.
+fn combine<W: Wide>(values: &mut [W], fold: Fold, shape: &[usize], mask: &[bool]) -> usize {
     let mut shape: SmallVec<[usize; 8]> = SmallVec::from_slice(shape);
+    let mut count = values.len();
     for axis in (0..shape.len()).rev().filter(|&axis| mask[axis]) {
         let inner: usize = shape[axis + 1..].iter().product();
         let size = shape[axis] * inner;
-        for (outer, at) in (0..values.len()).step_by(size.max(1)).enumerate() {
+        for (outer, at) in (0..count).step_by(size.max(1)).enumerate() {
             halve(&mut values[at..at + size], inner, fold);
             values.copy_within(at..at + inner, outer * inner);
         }
-        values.truncate(values.len() / shape[axis]);
+        count /= shape[axis];
         shape[axis] = 1;
     }
+    count
 }
 
 /// Combines rows of `inner` values into the first: the second half into the first half, and again.
@@ -205,7 +210,7 @@ impl Plan {
         }
     }
 
-    fn run<T: Number>(&self, cpu: &Cpu, job: &Job, fold: Fold) -> Vec<Partial<T>> {
+    fn run<T: Number>(&self, cpu: &Cpu, job: &Job, fold: Fold, native: Option<&Reduction>) -> Vec<HostBuffer> {
         let grid = &job.grid;
         let total = match self.kind {
             Kind::Rows { row } if row != usize::MAX => job.count() / row,
@@ -217,36 +222,76 @@ impl Plan {
             }
         };
         let start = T::start(fold).widen();
-        let mut partials: Vec<Partial<T>> = (0..job.code.outputs).map(|_| vec![start; total]).collect();
-        self.fill::<T>(cpu, job, fold, partials.iter_mut().map(|p| &mut p[..]).collect());
+        let buffers = (0..job.code.outputs).map(|_| cpu.buffer(<T::Wide as Element>::DTYPE, total));
+        let mut partials: Vec<HostBuffer> = buffers.collect();
+        let mut pieces = Pieces::<T>::new();
+        for partial in &mut partials {
+            let piece = partial.slice_mut();
+            piece.fill(start);
+            pieces.push(piece);
+        }
+        self.fill::<T>(cpu, job, fold, native, pieces);
         partials
     }
 
     /// Runs all units.
-    fn fill<T: Number>(&self, cpu: &Cpu, job: &Job, fold: Fold, mut rest: Pieces<T>) {
+    fn fill<T: Number>(&self, cpu: &Cpu, job: &Job, fold: Fold, native: Option<&Reduction>, mut rest: Pieces<T>) {
+        let run = |units, sink: Pieces<T>| match native {
+            Some(native) => self.native_units::<T>(native, &job.grid, units, sink),
+            None => self.units::<T>(job, fold, units, sink),
+        };
         let grid = &job.grid;
         if !cpu.worth_threads(count_cost(job)) {
-            return self.units::<T>(job, fold, 0..self.units, rest);
+            return run(0..self.units, rest);
         }
         let blocks: usize = match self.kind {
             Kind::Rows { .. } => 1,
             Kind::Columns { chunk, .. } | Kind::Wide { chunk, .. } => chunk,
         };
-        let per_item = ITEM.div_ceil(blocks * grid.block_len());
+        let mut per_item = ITEM.div_ceil(blocks * grid.block_len());
+        if let Kind::Wide { parts, .. } = self.kind
+            && parts <= FEW
+        {
+            per_item = per_item.next_multiple_of(parts);
+        }
         let count = self.units.div_ceil(per_item);
         let items = (0..count).map(|item| {
             let units = item * per_item..self.units.min((item + 1) * per_item);
             let len = units.clone().map(|unit| self.yields(grid, unit)).sum::<usize>();
             (units, rest.iter_mut().map(|rest| take_front(rest, len)).collect::<Pieces<T>>())
         });
-        cpu.threads.each(count, items, |(units, mine)| self.units::<T>(job, fold, units, mine));
+        cpu.threads.each(count, items, |(units, mine)| run(units, mine));
+    }
+
+    /// Runs some units as machine code.
+    fn native_units<T: Number>(&self, native: &Reduction, grid: &Grid, units: Range<usize>, mut partials: Pieces<T>) {
+        if let Kind::Rows { .. } = self.kind {
+            return native.rows::<T>(units, partials);
+        }
+        let mut unit = units.start;
+        while unit < units.end {
+            // Parts of the same rows are taken together: memory is read from end to end.
+            let more = match self.kind {
+                Kind::Wide { parts, .. } if unit.is_multiple_of(parts) && unit + parts <= units.end => parts,
+                _ => 1,
+            };
+            let len = (unit..unit + more).map(|unit| self.yields(grid, unit)).sum();
+            let sink = partials.iter_mut().map(|rest| take_front(rest, len)).collect();
+            let mut blocks = self.blocks(unit);
+            let rows = match self.kind {
+                Kind::Wide { .. } => blocks.len(),
+                _ => blocks.clone().map(|number| grid.block(number).len / len).sum(),
+            };
+            native.columns::<T>(blocks.next().expect("a unit has blocks"), rows, sink);
+            unit += more;
+        }
     }
 
     /// Runs some units, whose partial results are `partials` (filled with the fold's start).
     fn units<T: Number>(&self, job: &Job, fold: Fold, units: Range<usize>, mut partials: Pieces<T>) {
         let outputs = job.code.outputs;
-        with_scratch(job.scratch() + outputs, |scratch: &mut [T]| {
-            let (scratch, running) = scratch.split_at_mut(job.scratch() * BLOCK);
+        with_scratch(job.scratch() + outputs * BLOCK, |scratch: &mut [T]| {
+            let (scratch, running) = scratch.split_at_mut(job.scratch());
             let mut worker = Worker::new(job, scratch);
             for unit in units {
                 let len = self.yields(&job.grid, unit);
@@ -256,7 +301,7 @@ impl Plan {
                         let block = job.grid.block(unit);
                         worker.evaluate(&block);
                         for (k, sink) in sink.into_iter().enumerate() {
-                            T::fold_rows(fold, &worker.machine.result(k)[..block.len], row, sink);
+                            T::fold_rows(fold, &worker.machine.inspect(k)[..block.len], row, sink);
                         }
                     }
                     Kind::Columns { .. } | Kind::Wide { .. } => {
@@ -288,10 +333,8 @@ impl Plan {
         let flushed = |running: &mut [T], sink: &mut Pieces<T>| {
             for (running, sink) in running.chunks_exact_mut(BLOCK).zip(sink) {
                 for row in running[..side_by_side].chunks_exact_mut(width) {
-                    for (to, x) in sink.iter_mut().zip(row) {
-                        *to = to.join(x.widen(), fold);
-                        *x = start;
-                    }
+                    T::flush(fold, sink, row);
+                    row.fill(start);
                 }
             }
         };
@@ -300,7 +343,7 @@ impl Plan {
             worker.evaluate(&block);
             for at in (0..block.len).step_by(side_by_side) {
                 for (k, running) in running.chunks_exact_mut(BLOCK).enumerate() {
-                    let row = &worker.machine.result(k)[at..block.len.min(at + side_by_side)];
+                    let row = &worker.machine.inspect(k)[at..block.len.min(at + side_by_side)];
                     T::fold_into(fold, &mut running[..row.len()], row);
                 }
                 rows += 1;

@@ -1,7 +1,11 @@
 //! Runs a program on one block after the other.
 
 use super::code::{Code, Op, Splat, Step};
-use crate::axes::{BLOCK, Block, Grid};
+#[cfg(doc)]
+use super::plan::Purpose;
+use super::plan::{Piece, Plan};
+use crate::axes::{Block, Grid};
+use crate::native::Table;
 use crate::number::Number;
 use crate::strided::{cast, read};
 use cotangent_core::host::Line;
@@ -9,6 +13,7 @@ use cotangent_core::{DType, Strides, bf16, f16, with_element};
 use half::slice::HalfFloatSliceExt;
 use smallvec::SmallVec;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// An argument in memory.
 pub struct Input<'a> {
@@ -69,6 +74,10 @@ pub struct Job<'a> {
     pub grid: Grid,
     /// The arguments.
     pub inputs: SmallVec<[Input<'a>; 4]>,
+    /// How the program runs.
+    pub plan: Arc<Plan>,
+    /// Elements of memory for each place that has none of its own: a block, or one if none needs more.
+    pub width: usize,
 }
 
 /// A place that values are read from and perhaps written to.
@@ -77,13 +86,17 @@ pub enum Place<'a, T> {
     Read(&'a [T]),
     /// Anything else.
     Write(&'a mut [T]),
+    /// An argument that lies where the result of the given place goes. Only a program in one piece can read it.
+    Overwritten(u16),
 }
 
 impl<T> Place<'_, T> {
-    fn get(&self) -> &[T] {
+    /// The values.
+    pub fn get(&self) -> &[T] {
         match self {
             Place::Read(values) => values,
             Place::Write(values) => values,
+            Place::Overwritten(_) => unreachable!("several pieces of a program read what one of them overwrites"),
         }
     }
 }
@@ -94,8 +107,12 @@ pub struct Machine<'a, T> {
     uniforms: &'a [f64],
     /// In the order that [`Code`] says.
     pub places: SmallVec<[Place<'a, T>; 12]>,
-    /// Which steps have one value all over a block, as what is computed of a row's mean; none if empty.
-    flat: SmallVec<[bool; 24]>,
+    /// The pieces that the program runs in, and the tables of those of machine code; single steps if there is none.
+    plan: Option<(&'a Plan, Vec<Table>)>,
+    /// Elements of a row, if a block is more than one.
+    row: usize,
+    /// Distances of the places from one row to the next.
+    strides: SmallVec<[usize; 16]>,
 }
 
 /// Elements of a flat step that are computed; the others are copies.
@@ -105,7 +122,8 @@ impl<'a, T: Number> Machine<'a, T> {
     /// A machine without places.
     #[inline]
     pub fn new(code: &'a Code, uniforms: &'a [f64]) -> Machine<'a, T> {
-        Machine { code, uniforms, places: SmallVec::new(), flat: SmallVec::new() }
+        let (places, strides) = (SmallVec::new(), SmallVec::new());
+        Machine { code, uniforms, places, plan: None, row: usize::MAX, strides }
     }
 
     /// Adds the places of the splats, for blocks of up to `len` elements.
@@ -124,22 +142,42 @@ impl<'a, T: Number> Machine<'a, T> {
     /// Runs the program on `len` elements, which are those from `start` on in row-major order.
     #[inline]
     pub fn run(&mut self, start: usize, len: usize) {
-        for (at, step) in self.code.steps.iter().enumerate() {
-            let flat = self.flat.get(at) == Some(&true);
-            let place = std::mem::replace(&mut self.places[step.to as usize], Place::Read(&[]));
-            let Place::Write(whole) = place else { unreachable!("results go to places that can be written") };
-            let computed = if flat { len.min(FLAT) } else { len };
-            self.step(step, start, &mut whole[..computed]);
-            if computed < len {
-                let value = whole[0];
-                whole[computed..len].fill(value);
+        let Some((plan, mut tables)) = self.plan.take() else {
+            return (0..self.code.steps.len()).for_each(|at| self.step(at, start, len, len));
+        };
+        let mut table = tables.iter_mut();
+        for piece in &plan.pieces {
+            match piece {
+                Piece::Native(native) => {
+                    let table = table.next().expect("each piece of machine code has a table");
+                    let row = self.row.min(len);
+                    native.run(table, &mut self.places, [len / row, row], &self.strides);
+                }
+                Piece::Step(at) => {
+                    let computed = if plan.flat[*at] { len.min(FLAT) } else { len };
+                    self.step(*at, start, len, computed);
+                }
             }
-            self.places[step.to as usize] = Place::Write(whole);
         }
+        self.plan = Some((plan, tables));
+    }
+
+    /// Runs one step on `computed` of `len` elements; the others are copies.
+    #[inline]
+    fn step(&mut self, at: usize, start: usize, len: usize, computed: usize) {
+        let step = &self.code.steps[at];
+        let place = std::mem::replace(&mut self.places[step.to as usize], Place::Read(&[]));
+        let Place::Write(whole) = place else { unreachable!("results go to places that can be written") };
+        self.compute(step, start, &mut whole[..computed]);
+        if computed < len {
+            let value = whole[0];
+            whole[computed..len].fill(value);
+        }
+        self.places[step.to as usize] = Place::Write(whole);
     }
 
     #[inline]
-    fn step(&self, step: &Step, start: usize, to: &mut [T]) {
+    fn compute(&self, step: &Step, start: usize, to: &mut [T]) {
         let at = |k: usize| &self.places[step.from[k] as usize].get()[..to.len()];
         match step.op {
             Op::Unary(op) => T::unary(op, to, at(0)),
@@ -157,7 +195,7 @@ impl<'a, T: Number> Machine<'a, T> {
     /// The place of an output.
     #[inline]
     fn output(&self, output: usize) -> usize {
-        self.code.reads.len() + self.code.splats.len() + output
+        self.code.first_output() + output
     }
 
     /// Makes the next results of an output go to `memory`.
@@ -165,6 +203,12 @@ impl<'a, T: Number> Machine<'a, T> {
     pub fn direct(&mut self, output: usize, memory: &'a mut [T]) {
         let place = self.output(output);
         self.places[place] = Place::Write(memory);
+    }
+
+    /// The results of an output that were computed last, where they come from: see [`Purpose::Inspect`].
+    #[inline]
+    pub fn inspect(&self, output: usize) -> &[T] {
+        self.places[self.code.origins[output] as usize].get()
     }
 
     /// The results of an output that were computed last.
@@ -179,45 +223,34 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `f` with memory for `blocks` blocks, of any content.
-pub fn with_scratch<T: Number, R>(blocks: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
-    let lines = (blocks * BLOCK * size_of::<T>()).div_ceil(size_of::<Line>());
+/// Runs `f` with memory for `len` elements, of any content.
+pub fn with_scratch<T: Number, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    let lines = (len * size_of::<T>()).div_ceil(size_of::<Line>());
     // A thread that waits for others may run another piece of work meanwhile, so the memory is taken out.
     let mut scratch = SCRATCH.take();
     if scratch.len() < lines {
         scratch = bytemuck::zeroed_vec(lines);
     }
-    let result = f(&mut bytemuck::cast_slice_mut(&mut scratch[..lines])[..blocks * BLOCK]);
+    let result = f(&mut bytemuck::cast_slice_mut(&mut scratch[..lines])[..len]);
     SCRATCH.set(scratch);
     result
 }
 
 impl Job<'_> {
-    /// Blocks of memory that a machine needs.
+    /// Elements of memory that a machine needs.
     pub fn scratch(&self) -> usize {
         let copied = self.inputs.iter().filter(|x| !matches!(x.access, Access::Unread | Access::Direct)).count();
-        copied + self.code.splats.len() + self.code.outputs + self.code.temporaries
+        (copied + self.code.splats.len() + self.code.outputs + self.code.temporaries) * self.width
+    }
+
+    /// Whether it is one piece of machine code on rows, whose values stay in registers.
+    pub fn is_native(&self) -> bool {
+        self.width == 1
     }
 
     /// Number of elements.
     pub fn count(&self) -> usize {
         self.grid.extents.iter().product()
-    }
-
-    /// Which steps depend only on numbers and on arguments that are the same all over each block.
-    fn flat(&self) -> SmallVec<[bool; 24]> {
-        let first = self.grid.cut + (self.grid.block_places() == 1) as usize;
-        let still = |input: &Input| input.strides[first..].iter().all(|&stride| stride == 0);
-        let kept = |input: &Input| still(input) && !matches!(input.access, Access::Donated(_));
-        let mut places: SmallVec<[bool; 24]> = self.inputs.iter().map(kept).collect();
-        places.resize(places.len() + self.code.splats.len(), true);
-        places.resize(places.len() + self.code.outputs + self.code.temporaries, false);
-        let step = |step: &Step| {
-            let flat = step.op.operands().is_some_and(|n| step.from[..n].iter().all(|&k| places[k as usize]));
-            places[step.to as usize] = flat;
-            flat
-        };
-        self.code.steps.iter().map(step).collect()
     }
 }
 
@@ -231,20 +264,33 @@ pub struct Worker<'a, 'j, T> {
 }
 
 impl<'a, 'j, T: Number> Worker<'a, 'j, T> {
-    /// A worker in `scratch`, which holds as many blocks as [`Job::scratch`] says.
+    /// A worker in `scratch`, which holds as many elements as [`Job::scratch`] says.
     pub fn new(job: &'a Job<'j>, scratch: &'a mut [T]) -> Worker<'a, 'j, T> {
-        let mut blocks = scratch.chunks_exact_mut(BLOCK);
+        let mut blocks = scratch.chunks_exact_mut(job.width);
         let mut fresh = || blocks.next().expect("enough scratch memory");
         let mut machine = Machine::new(job.code, job.uniforms);
         for input in &job.inputs {
             machine.places.push(match input.access {
                 Access::Unread | Access::Direct => Place::Read(&[]),
+                Access::Donated(output) if job.is_native() => {
+                    Place::Overwritten((job.code.first_output() + output) as u16)
+                }
                 Access::Same | Access::Copied | Access::Donated(_) => Place::Write(fresh()),
             });
         }
-        machine.push_splats(job.grid.block_len(), &mut fresh);
+        machine.push_splats(job.width.min(job.grid.block_len()), &mut fresh);
         (0..job.code.outputs + job.code.temporaries).for_each(|_| machine.places.push(Place::Write(fresh())));
-        machine.flat = job.flat();
+        let native = |piece: &Piece| if let Piece::Native(native) = piece { Some(native.table()) } else { None };
+        machine.plan = Some((&job.plan, job.plan.pieces.iter().filter_map(native).collect()));
+        if job.is_native()
+            && let Some(row) = job.grid.row()
+        {
+            machine.row = row;
+            let stride = |input: &Input| input.strides[job.grid.cut] as usize;
+            machine.strides.extend(job.inputs.iter().map(stride));
+            machine.strides.resize(job.code.first_output(), 0);
+            machine.strides.resize(job.code.first_output() + job.code.outputs, row);
+        }
         Worker { job, machine, loaded: false }
     }
 
@@ -256,8 +302,11 @@ impl<'a, 'j, T: Number> Worker<'a, 'j, T> {
             match (input.access, place) {
                 (Access::Direct, place) => {
                     let at = input.offset as isize + job.grid.offset(block, &input.strides);
-                    let values = &cast::<T>(input.bytes)[at as usize..][..block.len];
-                    prefetch_after(values);
+                    let values = &cast::<T>(input.bytes)[at as usize..];
+                    // Machine code checks how far rows reach.
+                    if !job.is_native() {
+                        prefetch_after(&values[..block.len]);
+                    }
                     *place = Place::Read(values);
                 }
                 (Access::Copied, Place::Write(to)) => input.copy(&job.grid, block, &mut to[..block.len]),

@@ -2,20 +2,22 @@
 
 use super::code::Code;
 use super::machine::{Access, Input, Job, Worker, store, with_scratch};
+use super::plan::{Plan, Purpose};
 use super::small::{evaluate_small, is_small};
-use super::{axes, compute_dtype, straighten};
+use super::{NATIVE, NATIVE_BLOCK, NATIVE_ROW, axes, compute_dtype, straighten};
 use crate::Cpu;
-use crate::axes::Grid;
+use crate::axes::{BLOCK, Grid};
 use crate::number::{Number, with_number};
 use crate::strided::{cast_mut, pack, take_front, with_bits};
-use cotangent_core::DType;
 use cotangent_core::backend::{Arg, Call, Outputs, Storage};
 use cotangent_core::host::HostBuffer;
+use cotangent_core::{DType, Strides};
 use smallvec::SmallVec;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Elements that one thread takes at a time.
-const ITEM: usize = 8 * 1024;
+const ITEM: usize = 8192;
 
 /// See [`Backend::map`](cotangent_core::backend::Backend::map).
 pub fn map(cpu: &Cpu, call: Call) -> Outputs {
@@ -102,7 +104,11 @@ fn run<T: Number>(cpu: &Cpu, mut call: Call) -> Outputs {
 fn evaluate<T: Number>(cpu: &Cpu, call: &mut Call, donors: &[Option<usize>], buffers: &mut [Option<HostBuffer>]) {
     let code = call.program.compiled(Code::new);
     let (extents, strides, _) = axes(call, |_, _| true);
-    let grid = Grid::new(extents, 0);
+    let native = native_plan::<T>(call, code, &extents, &strides);
+    let grid = match native {
+        Some(_) => Grid::new(extents.clone(), extents.len().saturating_sub(2), NATIVE_BLOCK),
+        None => Grid::new(extents, 0, BLOCK),
+    };
     let mut outputs: Chunks = donors.iter().map(|_| Default::default()).collect();
     for (output, buffer) in outputs.iter_mut().zip(buffers) {
         if let Some(buffer) = buffer {
@@ -112,16 +118,21 @@ fn evaluate<T: Number>(cpu: &Cpu, call: &mut Call, donors: &[Option<usize>], buf
     let mut inputs: SmallVec<[Input; 4]> = SmallVec::new();
     for ((k, arg), strides) in call.args.iter_mut().enumerate().zip(strides) {
         let output = donors.iter().position(|&donor| donor == Some(k));
+        let read = code.reads[k];
         inputs.push(match (output, arg) {
             (Some(output), Arg::Owned(storage, layout, dtype)) => {
                 outputs[output] = storage.get_mut::<HostBuffer>().expect("a donor is not shared").bytes_mut();
-                let access = if code.reads[k] { Access::Donated(output) } else { Access::Unread };
+                let access = if read { Access::Donated(output) } else { Access::Unread };
                 Input { bytes: &[], dtype: *dtype, offset: layout.offset, strides, access }
             }
-            (_, arg) => Input::new::<T>(arg.view(), strides, &grid, code.reads[k]),
+            (_, arg) if native.is_some() && read => Input::with(arg.view(), strides, Access::Direct),
+            (_, arg) => Input::new::<T>(arg.view(), strides, &grid, read),
         });
     }
-    let job = Job { code, uniforms: call.uniforms, grid, inputs };
+    let job = match native {
+        Some(plan) => Job { code, uniforms: call.uniforms, grid, inputs, plan, width: 1 },
+        None => Job::new::<T>(code, call.uniforms, grid, inputs, Purpose::Store),
+    };
     let dtypes = &call.outputs[..];
     if !cpu.worth_threads(count_cost(&job)) {
         return blocks::<T>(&job, dtypes, 0..job.grid.blocks, outputs);
@@ -135,6 +146,27 @@ fn evaluate<T: Number>(cpu: &Cpu, call: &mut Call, donors: &[Option<usize>], buf
         (range, split(&mut rest, dtypes, len))
     });
     cpu.threads.each(count, items, |(range, outputs)| blocks::<T>(&job, dtypes, range, outputs));
+}
+
+/// How the program runs on whole rows of the merged axes, if it is simple enough that values stay in registers.
+fn native_plan<T: Number>(call: &Call, code: &Code, extents: &[usize], strides: &[Strides]) -> Option<Arc<Plan>> {
+    let last = extents.len() - 1;
+    if extents[last] < NATIVE_ROW || call.shape.count() < NATIVE || !T::DTYPE.is_float() {
+        return None;
+    }
+    let mut flat = 0;
+    for (k, arg) in call.args.iter().enumerate().filter(|&(k, _)| code.reads[k]) {
+        let forward = last == 0 || strides[k][last - 1] >= 0;
+        match strides[k][last] {
+            _ if arg.view().dtype != T::DTYPE || !forward => return None,
+            0 => flat |= 1 << k,
+            1 => {}
+            _ => return None,
+        }
+    }
+    let stored = call.outputs.iter().all(|&dtype| dtype == T::DTYPE);
+    let plan = code.plan(size_of::<T>(), flat, Purpose::Store, true);
+    (stored && plan.is_native()).then_some(plan)
 }
 
 /// About how long the whole job takes.

@@ -1,9 +1,11 @@
 //! Programs over tensors: a virtual machine whose instructions work on blocks.
 
-mod code;
+pub mod code;
 mod fold;
-mod machine;
+pub mod machine;
 mod map;
+mod plan;
+mod reduce;
 mod small;
 
 pub use fold::fold;
@@ -11,13 +13,15 @@ pub use fold::fold;
 pub use map::map;
 
 use crate::Cpu;
-use crate::axes::{Extents, Grid};
+use crate::axes::{BLOCK, Extents, Grid};
 use crate::number::Number;
 use crate::strided::{pack, with_bits};
+use code::Code;
 use cotangent_core::backend::{Arg, Call, Storage, View};
 use cotangent_core::host::HostBuffer;
 use cotangent_core::{DType, Layout, Strides};
-use machine::{Access, Input};
+use machine::{Access, Input, Job};
+use plan::Purpose;
 use smallvec::SmallVec;
 
 /// The element type that decides what a program computes in: that of the arguments that are not truth values.
@@ -55,9 +59,40 @@ fn straighten(cpu: &Cpu, call: &mut Call) {
     }
 }
 
+/// Elements from which on a program becomes machine code.
+const NATIVE: usize = 2048;
+/// Elements of a block whose values stay in registers: few enough that two threads share a small tensor.
+const NATIVE_BLOCK: usize = 16384;
+/// Rows from this length on are blocks of their own if values stay in registers.
+const NATIVE_ROW: usize = 48;
+
+impl<'a> Job<'a> {
+    /// A job on blocks of [`BLOCK`] elements.
+    fn new<T: Number>(
+        code: &'a Code,
+        uniforms: &'a [f64],
+        grid: Grid,
+        inputs: SmallVec<[Input<'a>; 4]>,
+        purpose: Purpose,
+    ) -> Job<'a> {
+        let first = grid.cut + (grid.block_places() == 1) as usize;
+        let flat = inputs.iter().enumerate().fold(0, |flat, (k, input)| {
+            let still = input.strides[first..].iter().all(|&stride| stride == 0);
+            flat | u64::from(still && !matches!(input.access, Access::Donated(_))) << k
+        });
+        let many = grid.extents.iter().product::<usize>() >= NATIVE;
+        let plan = code.plan(size_of::<T>(), flat, purpose, many && T::DTYPE.is_float());
+        Job { code, uniforms, grid, inputs, plan, width: BLOCK }
+    }
+}
+
 impl<'a> Input<'a> {
     fn new<T: Number>(view: View<'a>, strides: Strides, grid: &Grid, read: bool) -> Input<'a> {
         let access = if read { Access::of::<T>(grid, view.dtype, &strides) } else { Access::Unread };
+        Input::with(view, strides, access)
+    }
+
+    fn with(view: View<'a>, strides: Strides, access: Access) -> Input<'a> {
         let bytes = view.storage.get::<HostBuffer>().bytes();
         Input { bytes, dtype: view.dtype, offset: view.layout.offset, strides, access }
     }

@@ -26,28 +26,38 @@ pub fn evaluate_small<T: Number>(
 ) {
     let count = call.shape.count();
     let code = call.program.compiled(Code::new);
-    with_scratch(call.args.len() + code.splats.len() + code.outputs + code.temporaries, |scratch: &mut [T]| {
-        let mut blocks = scratch.chunks_exact_mut(BLOCK);
-        let mut fresh = || blocks.next().expect("enough scratch memory");
-        let mut machine = Machine::new(code, call.uniforms);
-        for arg in &call.args {
-            let View { storage, layout, dtype } = arg.view();
-            let buffer = storage.get::<HostBuffer>();
-            let contiguous = layout.is_contiguous();
-            if dtype == T::DTYPE && contiguous {
-                machine.places.push(Place::Read(&buffer.slice()[layout.offset..][..count]));
-            } else {
-                let to = fresh();
-                load(dtype, buffer.bytes(), layout.offset as isize, &[count], &[contiguous as isize], &mut to[..count]);
-                machine.places.push(Place::Write(to));
+    with_scratch(
+        (call.args.len() + code.splats.len() + code.outputs + code.temporaries) * BLOCK,
+        |scratch: &mut [T]| {
+            let mut blocks = scratch.chunks_exact_mut(BLOCK);
+            let mut fresh = || blocks.next().expect("enough scratch memory");
+            let mut machine = Machine::new(code, call.uniforms);
+            for arg in &call.args {
+                let View { storage, layout, dtype } = arg.view();
+                let buffer = storage.get::<HostBuffer>();
+                let contiguous = layout.is_contiguous();
+                if dtype == T::DTYPE && contiguous {
+                    machine.places.push(Place::Read(&buffer.slice()[layout.offset..][..count]));
+                } else {
+                    let to = fresh();
+                    load(
+                        dtype,
+                        buffer.bytes(),
+                        layout.offset as isize,
+                        &[count],
+                        &[contiguous as isize],
+                        &mut to[..count],
+                    );
+                    machine.places.push(Place::Write(to));
+                }
             }
-        }
-        machine.push_splats(count, &mut fresh);
-        for output in outputs {
-            machine.places.push(Place::Write(output.unwrap_or_else(&mut fresh)));
-        }
-        (0..code.temporaries).for_each(|_| machine.places.push(Place::Write(fresh())));
-        machine.run(0, count);
-        done(&machine);
-    });
+            machine.push_splats(count, &mut fresh);
+            for output in outputs {
+                machine.places.push(Place::Write(output.unwrap_or_else(&mut fresh)));
+            }
+            (0..code.temporaries).for_each(|_| machine.places.push(Place::Write(fresh())));
+            machine.run(0, count);
+            done(&machine);
+        },
+    );
 }
