@@ -135,6 +135,12 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Evaluates a program at every element.
     fn map(&self, call: Call) -> Outputs;
 
+    /// Evaluates several programs that do not depend on each other, each as [`map`](Backend::map) does. A backend can do
+    /// better than one after the other, which many small ones gain from.
+    fn map_all(&self, calls: Vec<Call>) -> Vec<Outputs> {
+        calls.into_iter().map(|call| self.map(call)).collect()
+    }
+
     /// Evaluates a program at every element and folds its outputs over the axes marked in `reduced`. The result is
     /// row-major over the other axes.
     fn fold(&self, call: Call, fold: Fold, reduced: &[bool]) -> Outputs;

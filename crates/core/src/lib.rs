@@ -89,7 +89,7 @@ pub use inventory;
 pub use kernel::{HostOutput, HostView, Kernel};
 pub use module::{Buffer, LoadError, Module, Param, StateMap};
 pub use ops::{CrossEntropy, Ellipsis, Indexing, Indices, Ix, NewAxis, Pad, Reduction, step};
-pub use pointwise::{Operand, Pointwise, pointwise};
+pub use pointwise::{Operand, Pointwise, Prepared, evaluate_all, pointwise, pointwise_with};
 pub use rng::Rng;
 pub use shape::{Axes, INFER, Layout, Shape, Strides, keep, resolve_axis};
 pub use tape::{HookHandle, Record, anomaly, live_nodes, no_grad};

@@ -1,7 +1,7 @@
 //! The CPU backend of the Cotangent framework, and its default device.
 //!
-//! Programs run block by block in the first-level cache, vectorized for the processor at hand; matrix products are
-//! those of [`gemm`]; large work is shared among threads. Results are the same bits for any number of threads: how work
+//! Programs become machine code on x86-64, or run block by block in the first-level cache, vectorized for the processor at
+//! hand; matrix products are those of [`gemm`]; large work is shared among threads. Results are the same bits for any number of threads: how work
 //! is cut depends on shapes alone.
 //!
 //! ```
@@ -125,6 +125,10 @@ impl Backend for Cpu {
 
     fn map(&self, call: Call) -> Outputs {
         vm::map(self, call)
+    }
+
+    fn map_all(&self, calls: Vec<Call>) -> Vec<Outputs> {
+        vm::map_all(self, calls)
     }
 
     fn fold(&self, call: Call, fold: Fold, reduced: &[bool]) -> Outputs {

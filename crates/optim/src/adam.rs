@@ -113,15 +113,15 @@ impl Rule for Adam {
             Form::EpsilonHat => (step.lr * c2.sqrt() / c1, 1.0),
             Form::Uncorrected => (step.lr, 1.0),
         };
-        let (d1, d2) = (1.0 - b1, 1.0 - b2);
+        let numbers = [b1, 1.0 - b1, b2, 1.0 - b2, rate, root, epsilon];
         if self.amsgrad {
-            return step.elementwise(move |p, g, [m, v, top]| {
+            return step.elementwise_with(numbers, |p, g, [m, v, top], [b1, d1, b2, d2, rate, root, epsilon]| {
                 let (m, v) = (m * b1 + g * d1, v * b2 + g * g * d2);
                 let top = top.maximum(v);
                 (p - m * rate / (top.sqrt() * root + epsilon), [m, v, top])
             });
         }
-        step.elementwise(move |p, g, [m, v]| {
+        step.elementwise_with(numbers, |p, g, [m, v], [b1, d1, b2, d2, rate, root, epsilon]| {
             let (m, v) = (m * b1 + g * d1, v * b2 + g * g * d2);
             (p - m * rate / (v.sqrt() * root + epsilon), [m, v])
         })

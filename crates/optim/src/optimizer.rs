@@ -1,9 +1,9 @@
 //! Applies an update rule to a model's parameters.
 
-use crate::rule::{Penalty, Rule, Update};
+use crate::rule::{Outcome, Penalty, Rule, Update};
 use crate::schedule::{InverseTime, Schedule};
 use cotangent_core::module::{NoMatch, Path, Slot, matches};
-use cotangent_core::{DType, Grads, LoadError, Module, Param, StateMap, Tensor, no_grad};
+use cotangent_core::{DType, Grads, LoadError, Module, Param, StateMap, Tensor, evaluate_all, no_grad};
 use std::collections::HashMap;
 
 /// An update [`Rule`] with a learning rate, penalties, and what is remembered of every parameter.
@@ -32,6 +32,14 @@ struct State {
     master: Option<Tensor>,
     /// Its group.
     group: Option<usize>,
+}
+
+/// What becomes of one parameter, whose value has been taken.
+struct Change {
+    id: u64,
+    /// What its value is stored as.
+    dtype: DType,
+    outcome: Outcome,
 }
 
 /// Parameters that are treated in another way; see [`Optimizer::group`].
@@ -175,16 +183,23 @@ impl<R: Rule> Optimizer<R> {
             self.check_groups(model).unwrap_or_else(|no_match| panic!("step: group: {no_match}"));
         }
         let mut stepped = Stepped { lr: self.lr(), updated: 0, skipped: 0 };
+        let mut changes: Vec<Change> = vec![];
         model.update_params(&mut |path, param| {
             if !param.is_trainable() {
                 return;
             }
             match grads.get(param) {
                 Some(grad) => {
-                    no_grad(|| self.step_param(path, param, grad, stepped.lr));
+                    changes.push(no_grad(|| self.change(path, param, grad, stepped.lr)));
                     stepped.updated += 1;
                 }
                 None => stepped.skipped += 1,
+            }
+        });
+        let mut values = no_grad(|| self.evaluate(changes));
+        model.update_params(&mut |_, param| {
+            if let Some(value) = values.remove(&param.id()) {
+                param.put(value);
             }
         });
         if stepped.updated == 0 {
@@ -199,27 +214,52 @@ impl<R: Rule> Optimizer<R> {
         stepped
     }
 
+    /// Takes a parameter's value and state and tells what they become.
     #[track_caller]
-    fn step_param(&mut self, path: &Path, param: &mut Param, grad: &Tensor, lr: f64) {
-        let half = param.dtype().is_half();
+    fn change(&mut self, path: &Path, param: &mut Param, grad: &Tensor, lr: f64) -> Change {
+        let (id, dtype) = (param.id(), param.dtype());
         let Optimizer { rule, groups, known, .. } = self;
-        let state = known.entry(param.id()).or_insert_with(|| State::new(rule, groups, path, param));
+        let state = known.entry(id).or_insert_with(|| State::new(rule, groups, path, param));
         let group = state.group.map(|at| &groups[at]);
         let penalized = group.and_then(|g| g.penalized).unwrap_or(param.decays() || self.penalize_all);
         state.t += 1;
         let (t, lr) = (state.t, lr * group.map_or(1.0, |g| g.lr_factor));
-        let grad = if half { grad.to(DType::F32) } else { grad.detach() };
+        let grad = if dtype.is_half() { grad.to(DType::F32) } else { grad.detach() };
         let penalty = if penalized { self.penalty } else { Penalty::default() };
         let slots = std::mem::take(&mut state.slots);
-        param.update(|value| {
-            let dtype = value.dtype();
-            let master = if half { state.master.take().unwrap_or_else(|| value.to(DType::F32)) } else { value };
-            let updated = rule.update(Update { param: master, grad: &grad, state: slots, lr, t, penalty });
-            state.slots = updated.state;
-            let rounded = updated.param.to(dtype);
-            state.master = half.then_some(updated.param);
-            rounded
-        });
+        let value = param.take();
+        let value = if dtype.is_half() { state.master.take().unwrap_or_else(|| value.to(DType::F32)) } else { value };
+        let updated = rule.update(Update { param: value, grad: &grad, state: slots, lr, t, penalty });
+        Change { id, dtype, outcome: updated.0 }
+    }
+
+    /// Evaluates all formulas in one pass; the new values by the parameters' identity.
+    #[track_caller]
+    fn evaluate(&mut self, changes: Vec<Change>) -> HashMap<u64, Tensor> {
+        let mut formulas = vec![];
+        let mut ready = vec![];
+        for Change { id, dtype, outcome } in changes {
+            match outcome {
+                Outcome::Ready(param, state) => ready.push((id, dtype, Some((param, state)))),
+                Outcome::Formula(formula) => {
+                    formulas.push(formula);
+                    ready.push((id, dtype, None));
+                }
+            }
+        }
+        let mut evaluated = evaluate_all(formulas).into_iter();
+        let mut values = HashMap::new();
+        for (id, dtype, tensors) in ready {
+            let (param, slots) = tensors.unwrap_or_else(|| {
+                let mut tensors = evaluated.next().expect("each formula has been evaluated").into_iter();
+                (tensors.next().expect("the parameter comes first"), tensors.collect())
+            });
+            let state = self.known.get_mut(&id).expect("a parameter that changes is known");
+            state.slots = slots;
+            values.insert(id, param.to(dtype));
+            state.master = dtype.is_half().then_some(param);
+        }
+        values
     }
 
     /// Every group must match something, and no parameter be in two.

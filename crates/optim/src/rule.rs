@@ -1,7 +1,6 @@
 //! What an update rule is.
 
-use cotangent_core::{Expr, Tensor, pointwise};
-use std::borrow::Cow;
+use cotangent_core::{Expr, Prepared, Tensor, pointwise_with};
 
 /// How a parameter changes, given its gradient and what earlier steps remember. A pure function: the state comes with
 /// the call and is returned.
@@ -54,12 +53,21 @@ pub struct Update<'a> {
     pub penalty: Penalty,
 }
 
-/// What a [`Rule`] returns.
-pub struct Updated {
-    /// The new parameter.
-    pub param: Tensor,
-    /// The new state, in the order of the slots.
-    pub state: Vec<Tensor>,
+/// What a [`Rule`] returns: the new parameter and the new state.
+pub struct Updated(pub(crate) Outcome);
+
+pub(crate) enum Outcome {
+    /// They are there: the parameter, and the state in the order of the slots.
+    Ready(Tensor, Vec<Tensor>),
+    /// They are what a formula will give. Formulas of all parameters are evaluated in one pass.
+    Formula(Prepared),
+}
+
+impl Updated {
+    /// From tensors: the parameter, and the state in the order of the slots.
+    pub fn new(param: Tensor, state: Vec<Tensor>) -> Updated {
+        Updated(Outcome::Ready(param, state))
+    }
 }
 
 /// Penalties on the size of parameters. The names differ by what enters the update, see the fields.
@@ -102,32 +110,54 @@ impl Update<'_> {
         self,
         f: impl Fn(Expr, Expr, [Expr; N]) -> (Expr, [Expr; N]) + Clone + 'static,
     ) -> Updated {
+        self.elementwise_with([], move |p, g, slots, []| f(p, g, slots))
+    }
+
+    /// [`elementwise`](Update::elementwise) with numbers given beside a formula that captures nothing, which is faster: see
+    /// [`pointwise_with`].
+    ///
+    /// # Panics
+    /// As [`elementwise`](Update::elementwise) does.
+    #[track_caller]
+    pub fn elementwise_with<const N: usize, const U: usize>(
+        self,
+        numbers: [f64; U],
+        f: impl Fn(Expr, Expr, [Expr; N], [Expr; U]) -> (Expr, [Expr; N]) + Clone + 'static,
+    ) -> Updated {
         assert!(self.state.len() == N, "elementwise: a formula of {N} slots for a rule of {}", self.state.len());
         // Arrays of length N + 1 and N + 2 cannot be written for a generic N.
         match N {
-            0 => self.run::<N, 2, 1>(f),
-            1 => self.run::<N, 3, 2>(f),
-            2 => self.run::<N, 4, 3>(f),
-            3 => self.run::<N, 5, 4>(f),
-            4 => self.run::<N, 6, 5>(f),
+            0 => self.run::<N, U, 2, 1>(numbers, f),
+            1 => self.run::<N, U, 3, 2>(numbers, f),
+            2 => self.run::<N, U, 4, 3>(numbers, f),
+            3 => self.run::<N, U, 5, 4>(numbers, f),
+            4 => self.run::<N, U, 6, 5>(numbers, f),
             _ => panic!("elementwise: a formula of {N} slots; there may be up to 4"),
         }
     }
 
     #[track_caller]
-    fn run<const N: usize, const ARGS: usize, const OUTS: usize>(
+    fn run<const N: usize, const U: usize, const ARGS: usize, const OUTS: usize>(
         self,
-        f: impl Fn(Expr, Expr, [Expr; N]) -> (Expr, [Expr; N]) + 'static,
+        numbers: [f64; U],
+        f: impl Fn(Expr, Expr, [Expr; N], [Expr; U]) -> (Expr, [Expr; N]) + 'static,
     ) -> Updated {
         let Update { param, grad, state, lr, penalty, .. } = self;
-        let formula = pointwise(move |args: [Expr; ARGS]| -> [Expr; OUTS] {
-            let (p, g) = penalty.apply(lr, args[0], args[1]);
-            let (p, slots) = f(p, g, std::array::from_fn(|k| args[2 + k]));
+        let outputs = move |p: Expr, g: Expr, args: [Expr; ARGS], numbers: [Expr; U]| -> [Expr; OUTS] {
+            let (p, slots) = f(p, g, std::array::from_fn(|k| args[2 + k]), numbers);
             std::array::from_fn(|k| if k == 0 { p } else { slots[k - 1] })
-        });
-        let mut args = [Cow::Owned(param), Cow::Borrowed(grad)].into_iter().chain(state.into_iter().map(Cow::Owned));
-        let args: [Cow<Tensor>; ARGS] = std::array::from_fn(|_| args.next().expect("a tensor for each argument"));
-        let mut outs = formula.named("update").call(args).into_iter();
-        Updated { param: outs.next().expect("the parameter"), state: outs.collect() }
+        };
+        // Without a penalty nothing is captured if the formula captures nothing.
+        let formula = if penalty == Penalty::default() {
+            pointwise_with(numbers, move |args: [Expr; ARGS], numbers| outputs(args[0], args[1], args, numbers))
+        } else {
+            pointwise_with(numbers, move |args: [Expr; ARGS], numbers| {
+                let (p, g) = penalty.apply(lr, args[0], args[1]);
+                outputs(p, g, args, numbers)
+            })
+        };
+        let mut args = [param, grad.clone()].into_iter().chain(state);
+        let args: [Tensor; ARGS] = std::array::from_fn(|_| args.next().expect("a tensor for each argument"));
+        Updated(Outcome::Formula(formula.named("update").prepare(args)))
     }
 }

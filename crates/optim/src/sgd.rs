@@ -96,7 +96,7 @@ impl Rule for Sgd {
     fn update(&self, step: Update) -> Updated {
         let (lr, first, nesterov) = (step.lr, step.t == 1, self.nesterov);
         let Some(momentum) = self.momentum else {
-            return step.elementwise(move |p, g, []| (p - g * lr, []));
+            return step.elementwise_with([lr], |p, g, [], [lr]| (p - g * lr, []));
         };
         match momentum {
             Momentum::Ema(a) => step.elementwise(move |p, g, [v]| {

@@ -13,4 +13,4 @@ mod trace;
 pub use primitives::{Binary, Domain, Row, Unary};
 pub use print::PRELUDE;
 pub use program::{Draw, Inst, Kind, Program, Uniforms, VjpKey};
-pub use trace::{Expr, IntoExpr, Outputs, Traced, draw, trace};
+pub use trace::{Expr, IntoExpr, Outputs, Traced, draw, trace, trace_with};

@@ -3,9 +3,9 @@
 use super::primitives::{Binary, Unary};
 use crate::dtype::Compute;
 use crate::tape::lock;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::any::Any;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Values of a program's run-time constants.
@@ -94,7 +94,7 @@ type Structure = (Vec<Inst>, SmallVec<[u16; 2]>, usize, usize);
 impl Program {
     /// The one shared program of this structure.
     pub(super) fn intern(insts: Vec<Inst>, outputs: SmallVec<[u16; 2]>, args: usize, uniforms: usize) -> Arc<Program> {
-        static ALL: OnceLock<Mutex<HashMap<Structure, Arc<Program>>>> = OnceLock::new();
+        static ALL: OnceLock<Mutex<FxHashMap<Structure, Arc<Program>>>> = OnceLock::new();
         let structure = (insts, outputs, args, uniforms);
         let make = |(insts, outputs, args, uniforms): &Structure| {
             let mut program = Program {

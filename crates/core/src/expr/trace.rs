@@ -3,10 +3,10 @@
 use super::primitives::{Binary, Unary};
 use super::program::{Draw, Inst, MAX_ARGS, Program, Uniforms, rename};
 use crate::tensor::Tensor;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::any::TypeId;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A scalar inside a traced closure. `Copy`, with operators and methods, so that formulas read like scalar Rust.
@@ -37,10 +37,13 @@ pub(super) enum Literals {
     Uniform,
 }
 
+/// Instructions of a program that is not short.
+const TYPICAL: usize = 28;
+
 struct Trace {
     serial: u32,
     insts: Vec<Inst>,
-    known: HashMap<Inst, u16>,
+    known: FxHashMap<Inst, u16>,
     literals: Literals,
     uniforms: Uniforms,
 }
@@ -48,7 +51,7 @@ struct Trace {
 thread_local! {
     static TRACES: RefCell<(u32, Vec<Trace>)> = const { RefCell::new((0, Vec::new())) };
     /// Closures that capture nothing are the same program at every call.
-    static CAPTURELESS: RefCell<HashMap<TypeId, Traced>> = RefCell::default();
+    static CAPTURELESS: RefCell<FxHashMap<TypeId, Traced>> = RefCell::default();
 }
 
 fn with_trace<R>(f: impl FnOnce(&mut Trace) -> R) -> R {
@@ -77,8 +80,8 @@ pub(super) fn build(
         *serial += 1;
         let trace = Trace {
             serial: *serial,
-            insts: vec![],
-            known: HashMap::new(),
+            insts: Vec::with_capacity(TYPICAL),
+            known: FxHashMap::with_capacity_and_hasher(TYPICAL, Default::default()),
             literals,
             uniforms: SmallVec::from_elem(0.0, uniforms),
         };
@@ -280,17 +283,32 @@ impl<const M: usize> Outputs for [Expr; M] {
 
 /// Traces a user's closure. One that captures nothing is traced once per thread.
 pub fn trace<const N: usize, O: Outputs, F: Fn([Expr; N]) -> O + 'static>(f: F) -> Traced {
+    trace_with([], move |args, []| f(args))
+}
+
+/// Traces a user's closure of scalars, and of numbers that are given beside it as run-time constants. One that captures
+/// nothing is traced once per thread.
+pub fn trace_with<const N: usize, const U: usize, O: Outputs, F: Fn([Expr; N], [Expr; U]) -> O + 'static>(
+    numbers: [f64; U],
+    f: F,
+) -> Traced {
     // Each order of derivative adds a cotangent, up to MAX_ARGS.
     const { assert!(N <= MAX_ARGS / 2, "a pointwise closure takes at most 32 arguments") };
-    let fresh = || build(N, 0, Literals::Uniform, |args| f(std::array::from_fn(|k| args[k])).exprs());
-    if size_of::<F>() != 0 {
-        return fresh();
-    }
-    let id = TypeId::of::<F>();
-    if let Some(known) = CAPTURELESS.with_borrow(|all| all.get(&id).cloned()) {
-        return known;
-    }
-    let traced = fresh();
-    CAPTURELESS.with_borrow_mut(|all| all.insert(id, traced.clone()));
+    let fresh = || {
+        build(N, U, Literals::Uniform, |args| {
+            let given = std::array::from_fn(|k| push(Inst::Uniform(k as u16)));
+            f(std::array::from_fn(|k| args[k]), given).exprs()
+        })
+    };
+    let known = |id: TypeId| {
+        if let Some(known) = CAPTURELESS.with_borrow(|all| all.get(&id).cloned()) {
+            return known;
+        }
+        let traced = fresh();
+        CAPTURELESS.with_borrow_mut(|all| all.insert(id, traced.clone()));
+        traced
+    };
+    let mut traced = if size_of::<F>() == 0 { known(TypeId::of::<F>()) } else { fresh() };
+    traced.uniforms[..U].copy_from_slice(&numbers);
     traced
 }

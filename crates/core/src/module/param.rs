@@ -84,13 +84,25 @@ impl Param {
     /// over its memory if nothing else shares it.
     #[track_caller]
     pub fn update(&mut self, f: impl FnOnce(Tensor) -> Tensor) {
+        let old = self.take();
+        self.put(f(old));
+    }
+
+    /// The first half of an [`update`](Param::update) of many parameters at one time: takes the value, untracked. Until
+    /// [`put`](Param::put) brings a new one, the parameter cannot be read.
+    #[track_caller]
+    pub fn take(&mut self) -> Tensor {
         let old = self.value.take().expect(LOST);
-        let new = f(Tensor { node: None, ..old });
+        Tensor { node: None, ..old }
+    }
+
+    /// The second half of an [`update`](Param::update): the new value.
+    pub fn put(&mut self, new: Tensor) {
         self.value = Some(if self.trainable { new.tracked() } else { new.detach() });
     }
 }
 
-const LOST: &str = "Param: the value was lost in an update that panicked; load the parameter again";
+const LOST: &str = "Param: the value was taken by an update that did not end; load the parameter again";
 
 impl Deref for Param {
     type Target = Tensor;

@@ -16,14 +16,40 @@ use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Elements that one thread takes at a time.
-const ITEM: usize = 8192;
+/// Elements that one thread takes at a time, at least and at most.
+const ITEM: Range<usize> = 16 * 1024..128 * 1024;
 
 /// See [`Backend::map`](cotangent_core::backend::Backend::map).
 pub fn map(cpu: &Cpu, call: Call) -> Outputs {
     with_number!(compute_dtype(&call.args), T => {
         let done = copied(cpu, &call).or_else(|| small::<T>(cpu, &call));
-        done.unwrap_or_else(|| run::<T>(cpu, call))
+        done.unwrap_or_else(|| {
+            let mut task = Task::new(cpu, call);
+            run::<T>(cpu, std::slice::from_mut(&mut task));
+            task.outputs()
+        })
+    })
+}
+
+/// See [`Backend::map_all`](cotangent_core::backend::Backend::map_all).
+pub fn map_all(cpu: &Cpu, calls: Vec<Call>) -> Vec<Outputs> {
+    let mut dtypes = calls.iter().map(|call| compute_dtype(&call.args));
+    let Some(dtype) = dtypes.next().filter(|first| dtypes.all(|dtype| dtype == *first)) else {
+        return calls.into_iter().map(|call| map(cpu, call)).collect();
+    };
+    with_number!(dtype, T => {
+        // Small ones are done at once.
+        let (mut tasks, mut done): (Vec<Task>, Vec<Option<Outputs>>) = (vec![], vec![]);
+        for call in calls {
+            done.push(small::<T>(cpu, &call));
+            if let Some(None) = done.last() {
+                tasks.push(Task::new(cpu, call));
+            }
+        }
+        run::<T>(cpu, &mut tasks);
+        let mut tasks = tasks.into_iter();
+        let outputs = |done: Option<Outputs>| done.unwrap_or_else(|| tasks.next().expect("not done yet").outputs());
+        done.into_iter().map(outputs).collect()
     })
 }
 
@@ -76,76 +102,107 @@ fn donor(args: &mut [Arg], taken: &[Option<usize>], dtype: DType, count: usize) 
     })
 }
 
-fn run<T: Number>(cpu: &Cpu, mut call: Call) -> Outputs {
-    straighten(cpu, &mut call);
-    let count = call.shape.count();
-    let mut donors: SmallVec<[Option<usize>; 2]> = SmallVec::new();
-    for &dtype in &call.outputs {
-        let next = donor(&mut call.args, &donors, dtype, count);
-        donors.push(next);
-    }
-    let fresh = |(&dtype, donor): (&DType, &Option<usize>)| match donor {
-        Some(_) => None,
-        None => Some(cpu.buffer(dtype, count)),
-    };
-    let mut buffers: SmallVec<[Option<HostBuffer>; 2]> = call.outputs.iter().zip(&donors).map(fresh).collect();
-    if count > 0 {
-        evaluate::<T>(cpu, &mut call, &donors, &mut buffers);
-    }
-    let mut args: SmallVec<[Option<Arg>; 4]> = call.args.into_iter().map(Some).collect();
-    let storage = |(buffer, donor): (Option<HostBuffer>, Option<usize>)| match (buffer, donor.map(|k| args[k].take())) {
-        (Some(buffer), _) => Storage::new(buffer),
-        (None, Some(Some(Arg::Owned(storage, ..)))) => storage,
-        _ => unreachable!("a donor is an owned argument of one output"),
-    };
-    buffers.into_iter().zip(donors).map(storage).collect()
+/// A call, and where its results go: to the memory of arguments that nobody else needs, or to buffers.
+struct Task<'a> {
+    call: Call<'a>,
+    donors: SmallVec<[Option<usize>; 2]>,
+    buffers: SmallVec<[Option<HostBuffer>; 2]>,
 }
 
-fn evaluate<T: Number>(cpu: &Cpu, call: &mut Call, donors: &[Option<usize>], buffers: &mut [Option<HostBuffer>]) {
-    let code = call.program.compiled(Code::new);
-    let (extents, strides, _) = axes(call, |_, _| true);
-    let native = native_plan::<T>(call, code, &extents, &strides);
-    let grid = match native {
-        Some(_) => Grid::new(extents.clone(), extents.len().saturating_sub(2), NATIVE_BLOCK),
-        None => Grid::new(extents, 0, BLOCK),
-    };
-    let mut outputs: Chunks = donors.iter().map(|_| Default::default()).collect();
-    for (output, buffer) in outputs.iter_mut().zip(buffers) {
-        if let Some(buffer) = buffer {
-            *output = buffer.bytes_mut();
+impl<'a> Task<'a> {
+    fn new(cpu: &Cpu, mut call: Call<'a>) -> Task<'a> {
+        straighten(cpu, &mut call);
+        let count = call.shape.count();
+        let mut donors: SmallVec<[Option<usize>; 2]> = SmallVec::new();
+        for &dtype in &call.outputs {
+            let next = donor(&mut call.args, &donors, dtype, count);
+            donors.push(next);
         }
+        let fresh = |(&dtype, donor): (&DType, &Option<usize>)| match donor {
+            Some(_) => None,
+            None => Some(cpu.buffer(dtype, count)),
+        };
+        let buffers = call.outputs.iter().zip(&donors).map(fresh).collect();
+        Task { call, donors, buffers }
     }
-    let mut inputs: SmallVec<[Input; 4]> = SmallVec::new();
-    for ((k, arg), strides) in call.args.iter_mut().enumerate().zip(strides) {
-        let output = donors.iter().position(|&donor| donor == Some(k));
-        let read = code.reads[k];
-        inputs.push(match (output, arg) {
-            (Some(output), Arg::Owned(storage, layout, dtype)) => {
-                outputs[output] = storage.get_mut::<HostBuffer>().expect("a donor is not shared").bytes_mut();
-                let access = if read { Access::Donated(output) } else { Access::Unread };
-                Input { bytes: &[], dtype: *dtype, offset: layout.offset, strides, access }
+
+    /// What is to be computed, and the memory of its results.
+    fn job<T: Number>(&mut self) -> (Job<'_>, Chunks<'_>) {
+        let Task { call, donors, buffers } = self;
+        let code = call.program.compiled(Code::new);
+        let (extents, strides, _) = axes(call, |_, _| true);
+        let native = native_plan::<T>(call, code, &extents, &strides);
+        let grid = match native {
+            Some(_) => Grid::new(extents.clone(), extents.len().saturating_sub(2), NATIVE_BLOCK),
+            None => Grid::new(extents, 0, BLOCK),
+        };
+        let mut outputs: Chunks = donors.iter().map(|_| Default::default()).collect();
+        for (output, buffer) in outputs.iter_mut().zip(buffers) {
+            if let Some(buffer) = buffer {
+                *output = buffer.bytes_mut();
             }
-            (_, arg) if native.is_some() && read => Input::with(arg.view(), strides, Access::Direct),
-            (_, arg) => Input::new::<T>(arg.view(), strides, &grid, read),
-        });
+        }
+        let mut inputs: SmallVec<[Input; 4]> = SmallVec::new();
+        for ((k, arg), strides) in call.args.iter_mut().enumerate().zip(strides) {
+            let output = donors.iter().position(|&donor| donor == Some(k));
+            let read = code.reads[k];
+            inputs.push(match (output, arg) {
+                (Some(output), Arg::Owned(storage, layout, dtype)) => {
+                    outputs[output] = storage.get_mut::<HostBuffer>().expect("a donor is not shared").bytes_mut();
+                    let access = if read { Access::Donated(output) } else { Access::Unread };
+                    Input { bytes: &[], dtype: *dtype, offset: layout.offset, strides, access }
+                }
+                (_, arg) if native.is_some() && read => Input::with(arg.view(), strides, Access::Direct),
+                (_, arg) => Input::new::<T>(arg.view(), strides, &grid, read),
+            });
+        }
+        let job = match native {
+            Some(plan) => Job { code, uniforms: call.uniforms, grid, inputs, plan, width: 1 },
+            None => Job::new::<T>(code, call.uniforms, grid, inputs, Purpose::Store),
+        };
+        (job, outputs)
     }
-    let job = match native {
-        Some(plan) => Job { code, uniforms: call.uniforms, grid, inputs, plan, width: 1 },
-        None => Job::new::<T>(code, call.uniforms, grid, inputs, Purpose::Store),
-    };
-    let dtypes = &call.outputs[..];
-    if !cpu.worth_threads(count_cost(&job)) {
-        return blocks::<T>(&job, dtypes, 0..job.grid.blocks, outputs);
+
+    fn outputs(self) -> Outputs {
+        let mut args: SmallVec<[Option<Arg>; 4]> = self.call.args.into_iter().map(Some).collect();
+        let storage =
+            |(buffer, donor): (Option<HostBuffer>, Option<usize>)| match (buffer, donor.map(|k| args[k].take())) {
+                (Some(buffer), _) => Storage::new(buffer),
+                (None, Some(Some(Arg::Owned(storage, ..)))) => storage,
+                _ => unreachable!("a donor is an owned argument of one output"),
+            };
+        self.buffers.into_iter().zip(self.donors).map(storage).collect()
     }
-    let per_item = ITEM.div_ceil(job.grid.block_len());
-    let count = job.grid.blocks.div_ceil(per_item);
-    let mut rest = outputs;
-    let items = (0..count).map(|item| {
-        let range = item * per_item..job.grid.blocks.min((item + 1) * per_item);
-        let len = job.grid.start(range.end) - job.grid.start(range.start);
-        (range, split(&mut rest, dtypes, len))
+}
+
+/// Runs all tasks; threads share them.
+fn run<T: Number>(cpu: &Cpu, tasks: &mut [Task]) {
+    let dtypes: SmallVec<[_; 1]> = tasks.iter().map(|task| task.call.outputs.clone()).collect();
+    let filled = tasks.iter_mut().zip(&dtypes).filter(|(task, _)| task.call.shape.count() > 0);
+    let (mut jobs, mut memory): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) = Default::default();
+    for (task, dtypes) in filled {
+        let (job, outputs) = task.job::<T>();
+        jobs.push((job, &dtypes[..]));
+        memory.push(outputs);
+    }
+    if !cpu.worth_threads(jobs.iter().map(|(job, _)| count_cost(job)).sum()) {
+        let pairs = jobs.iter().zip(memory);
+        return pairs.for_each(|((job, dtypes), outputs)| blocks::<T>(job, dtypes, 0..job.grid.blocks, outputs));
+    }
+    let total: usize = jobs.iter().map(|(job, _)| job.count()).sum();
+    let elements = (total / (8 * cpu.threads.count())).clamp(ITEM.start, ITEM.end);
+    let per_item = |job: &Job| elements.div_ceil(job.grid.block_len());
+    let pieces = |job: &Job| job.grid.blocks.div_ceil(per_item(job));
+    let items = jobs.iter().zip(memory).flat_map(|((job, dtypes), mut rest)| {
+        let per_item = per_item(job);
+        (0..pieces(job)).map(move |item| {
+            let range = item * per_item..job.grid.blocks.min((item + 1) * per_item);
+            let len = job.grid.start(range.end) - job.grid.start(range.start);
+            (job, dtypes, range, split(&mut rest, dtypes, len))
+        })
     });
-    cpu.threads.each(count, items, |(range, outputs)| blocks::<T>(&job, dtypes, range, outputs));
+    let count = jobs.iter().map(|(job, _)| pieces(job)).sum();
+    cpu.threads.each(count, items, |(job, dtypes, range, outputs)| blocks::<T>(job, dtypes, range, outputs));
 }
 
 /// How the program runs on whole rows of the merged axes, if it is simple enough that values stay in registers.

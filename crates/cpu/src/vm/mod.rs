@@ -10,7 +10,7 @@ mod small;
 
 pub use fold::fold;
 
-pub use map::map;
+pub use map::{map, map_all};
 
 use crate::Cpu;
 use crate::axes::{BLOCK, Extents, Grid};
