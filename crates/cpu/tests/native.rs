@@ -152,3 +152,15 @@ fn machine_code_folds_columns() {
         }
     }
 }
+
+#[test]
+fn narrow_vectors_give_the_same() {
+    const NARROW: (&str, &str) = ("COTANGENT_VECTOR_BYTES", "32");
+    if std::env::var(NARROW.0).is_ok() {
+        return; // this is the process below
+    }
+    let program = std::env::current_exe().expect("the test is a program");
+    let output = std::process::Command::new(program).env(NARROW.0, NARROW.1).output().expect("it can be run again");
+    let messages = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "with vectors of {} bytes:\n{messages}", NARROW.1);
+}

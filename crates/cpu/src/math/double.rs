@@ -2,8 +2,7 @@
 
 use super::exp::exp_scaled;
 use super::fma::{Fma, poly, quick_two_sum, two_prod, two_sum};
-use super::real::Real;
-use super::repr::Repr;
+use super::repr::Steps;
 
 /// Rounds a number below 2⁵¹ to an integer, which then also is in the low bits of the sum.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;

@@ -1,6 +1,6 @@
 //! Fused or separate multiply-add, polynomials and double-word arithmetic.
 
-use super::real::Real;
+use super::repr::Steps;
 
 /// How `a * b + c` is evaluated; a type parameter of every function of this module.
 ///
@@ -30,7 +30,7 @@ impl Fma for Separate {
 
 /// `c[0] + c[1] x + c[2] x² + …` by Horner's rule.
 #[inline(always)]
-pub(super) fn poly<F: Fma, T: Real>(x: T, c: &[T]) -> T {
+pub(super) fn poly<F: Fma, T: Steps>(x: T, c: &[T]) -> T {
     // In this form the compiler unrolls the loop, without which the caller's is not vectorized.
     let mut i = c.len() - 1;
     let mut sum = c[i];
@@ -43,7 +43,7 @@ pub(super) fn poly<F: Fma, T: Real>(x: T, c: &[T]) -> T {
 
 /// `a + b` as the rounded sum and its exact error (Knuth).
 #[inline(always)]
-pub(super) fn two_sum<T: Real>(a: T, b: T) -> (T, T) {
+pub(super) fn two_sum<T: Steps>(a: T, b: T) -> (T, T) {
     let sum = a + b;
     let b_part = sum - a;
     (sum, (a - (sum - b_part)) + (b - b_part))
@@ -51,7 +51,7 @@ pub(super) fn two_sum<T: Real>(a: T, b: T) -> (T, T) {
 
 /// [`two_sum`] where `|a| >= |b|` is known (Dekker).
 #[inline(always)]
-pub(super) fn quick_two_sum<T: Real>(a: T, b: T) -> (T, T) {
+pub(super) fn quick_two_sum<T: Steps>(a: T, b: T) -> (T, T) {
     let sum = a + b;
     (sum, b - (sum - a))
 }

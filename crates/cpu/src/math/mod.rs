@@ -70,5 +70,5 @@ pub use inverse::{acos, asin, atan, atan2};
 pub use log::{acosh, asinh, atanh, log, log1p, log2, log10};
 pub use power::{erf, erfc, hypot, pow};
 pub use real::Real;
-pub use repr::Repr;
+pub use repr::{Repr, Steps};
 pub use trig::{cos, cos_slice, sin, sin_slice, tan, tan_slice};

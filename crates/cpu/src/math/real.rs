@@ -1,7 +1,7 @@
 //! The numbers of the library: the arithmetic, and what each format does in its own way.
 
 use super::fma::Fma;
-use super::repr::Repr;
+use super::repr::{Repr, Steps};
 use super::{double, single};
 
 /// `f32` or `f64`.
@@ -11,30 +11,11 @@ pub trait Real: Repr {
     /// Up to this magnitude [`sin_near`](Real::sin_near) and its like hold.
     const NEAR: Self;
 
-    /// The magnitude.
-    fn abs(self) -> Self;
-
-    /// The square root, correctly rounded.
-    fn sqrt(self) -> Self;
-
-    /// The magnitude of `self` with the sign of `sign`.
-    fn copysign(self, sign: Self) -> Self;
-
-    /// `self * b + c`, with as many roundings as `F` says.
-    fn fma<F: Fma>(self, b: Self, c: Self) -> Self;
-
     /// Whether `self` is not a number.
     #[inline(always)]
     #[allow(clippy::eq_op)]
     fn is_nan(self) -> bool {
         self != self
-    }
-
-    /// The nearest number within the bounds; NaN stays NaN.
-    #[inline(always)]
-    fn clamped(self, (low, high): (Self, Self)) -> Self {
-        let x = if self < low { low } else { self };
-        if x > high { high } else { x }
     }
 
     /// `sin` up to [`NEAR`](Real::NEAR).
@@ -69,26 +50,6 @@ macro_rules! real {
     ($T:ident, $format:ident) => {
         impl Real for $T {
             const NEAR: $T = 1_048_576.0;
-
-            #[inline(always)]
-            fn abs(self) -> $T {
-                self.abs()
-            }
-
-            #[inline(always)]
-            fn sqrt(self) -> $T {
-                self.sqrt()
-            }
-
-            #[inline(always)]
-            fn copysign(self, sign: $T) -> $T {
-                self.copysign(sign)
-            }
-
-            #[inline(always)]
-            fn fma<F: Fma>(self, b: $T, c: $T) -> $T {
-                if F::FUSED { self.mul_add(b, c) } else { self * b + c }
-            }
 
             // A tiny x is returned as it is because the arithmetic loses the sign of zero.
             #[inline(always)]

@@ -3,24 +3,17 @@
 // The coefficients resemble constants, but are not.
 #![allow(clippy::approx_constant)]
 
+use super::fma::Fma;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// What the generic algorithms need of a format. Integers are kept below the sign bit and all
-/// conversions go through bit patterns, because those vectorize on every instruction set.
-pub trait Repr:
-    Copy
-    + PartialOrd
-    + Default
-    + Send
-    + Sync
-    + std::fmt::Debug
-    + 'static
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
+/// What functions are made of that branch nowhere. Besides numbers, a symbol for a number can be that: what a function does
+/// with it is a record of the function's instructions.
+pub trait Steps:
+    Copy + 'static + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
+    /// The result of a comparison.
+    type Mask: Copy;
+
     /// Adding this to a small number rounds it to an integer `k` and leaves
     /// `k + 2 * bias` in the low bits of the sum.
     const ROUNDER: Self;
@@ -44,21 +37,36 @@ pub trait Repr:
     const LN_2: (Self, Self);
     /// log₁₀ 2 in the same way.
     const LOG10_2: (Self, Self);
-    /// π/2 as an unevaluated sum.
-    const HALF_PI: (Self, Self);
     /// `(e^r - 1 - r) / r²` for `|r| <= ln 2 / 2`.
     const EXP: &'static [Self];
     /// `(2^r - 1) / r` for `|r| <= 1/2`.
     const EXP2: &'static [Self];
     /// `(ln((1+s)/(1-s)) - 2s) / s³` in `s²`, for `1 ± s` quotients between `√½` and `√2`.
     const LN: &'static [Self];
-    /// `(atan t - t) / t³` in `t²`, for `t <= tan(π/8)`.
-    const ATAN: &'static [Self];
-    /// `(asin t - t) / t³` in `t²`, for `t <= 1/2`.
-    const ASIN: &'static [Self];
 
     /// Rounds a literal to the format.
     fn of(x: f64) -> Self;
+
+    /// Whether `self > other`.
+    fn above(self, other: Self) -> Self::Mask;
+
+    /// Whether `self == other`.
+    fn same(self, other: Self) -> Self::Mask;
+
+    /// `yes` where the mask is set, else `no`.
+    fn pick(mask: Self::Mask, yes: Self, no: Self) -> Self;
+
+    /// The magnitude.
+    fn abs(self) -> Self;
+
+    /// The square root, correctly rounded.
+    fn sqrt(self) -> Self;
+
+    /// The magnitude of `self` with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+
+    /// `self * b + c`, with as many roundings as `F` says.
+    fn fma<F: Fma>(self, b: Self, c: Self) -> Self;
 
     /// Two powers of two whose product is `2^k`, from `k + ROUNDER`.
     /// Scaling by one after the other rounds once, also into the subnormal numbers.
@@ -67,6 +75,24 @@ pub trait Repr:
     /// `(k, m, 2^-k)` with `self = 2^k m` and `√½ <= m < √2`; meaningless unless `self` is
     /// positive and finite. A subnormal `2^-k` is flushed to zero.
     fn split(self) -> (Self, Self, Self);
+
+    /// The nearest number within the bounds; NaN stays NaN.
+    #[inline(always)]
+    fn clamped(self, (low, high): (Self, Self)) -> Self {
+        let x = Self::pick(low.above(self), low, self);
+        Self::pick(x.above(high), high, x)
+    }
+}
+
+/// What the generic algorithms need of a format. Integers are kept below the sign bit and all
+/// conversions go through bit patterns, because those vectorize on every instruction set.
+pub trait Repr: Steps<Mask = bool> + PartialOrd + Default + Send + Sync + std::fmt::Debug + 'static {
+    /// π/2 as an unevaluated sum.
+    const HALF_PI: (Self, Self);
+    /// `(atan t - t) / t³` in `t²`, for `t <= tan(π/8)`.
+    const ATAN: &'static [Self];
+    /// `(asin t - t) / t³` in `t²`, for `t <= 1/2`.
+    const ASIN: &'static [Self];
 
     /// The leading half of the digits, so few that its square is exact.
     fn head(self) -> Self;
@@ -77,8 +103,11 @@ pub trait Repr:
 
 macro_rules! repr {
     ($T:ident, $U:ident, bits: $bits:literal, ones: $ones:literal,
-     $(const $name:ident: $Type:ty = $value:expr;)*) => {
-        impl Repr for $T {
+     $(const $name:ident: $Type:ty = $value:expr;)*
+     angles: $(const $angle:ident: $Angle:ty = $degrees:expr;)*) => {
+        impl Steps for $T {
+            type Mask = bool;
+
             const ROUNDER: $T = (3_u64 << ($bits - 1)) as $T + (2 * ($T::MAX_EXP - 1)) as $T;
             const EPSILON: $T = $T::EPSILON;
             const INFINITY: $T = $T::INFINITY;
@@ -90,6 +119,41 @@ macro_rules! repr {
             #[allow(clippy::cast_possible_truncation)]
             fn of(x: f64) -> $T {
                 x as $T
+            }
+
+            #[inline(always)]
+            fn above(self, other: $T) -> bool {
+                self > other
+            }
+
+            #[inline(always)]
+            fn same(self, other: $T) -> bool {
+                self == other
+            }
+
+            #[inline(always)]
+            fn pick(mask: bool, yes: $T, no: $T) -> $T {
+                if mask { yes } else { no }
+            }
+
+            #[inline(always)]
+            fn abs(self) -> $T {
+                self.abs()
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> $T {
+                self.sqrt()
+            }
+
+            #[inline(always)]
+            fn copysign(self, sign: $T) -> $T {
+                self.copysign(sign)
+            }
+
+            #[inline(always)]
+            fn fma<F: Fma>(self, b: $T, c: $T) -> $T {
+                if F::FUSED { self.mul_add(b, c) } else { self * b + c }
             }
 
             #[inline(always)]
@@ -119,6 +183,11 @@ macro_rules! repr {
                 (k, m, inverse)
             }
 
+        }
+
+        impl Repr for $T {
+            $(const $angle: $Angle = $degrees;)*
+
             #[inline(always)]
             fn head(self) -> $T {
                 $T::from_bits(self.to_bits() & ($U::MAX << ($bits / 2 + 1)))
@@ -146,10 +215,11 @@ repr! {
     const LARGE: f32 = 8192.0;
     const LN_2: (f32, f32) = (0.693_145_75, 1.428_606_8e-6);
     const LOG10_2: (f32, f32) = (0.301_025_4, 4.605_039e-6);
-    const HALF_PI: (f32, f32) = (std::f32::consts::FRAC_PI_2, -4.371_139e-8);
     const EXP: &'static [f32] = &[5.0e-01, 1.6666667e-01, 4.1666463e-02, 8.333286e-03, 1.3933654e-03, 1.9907585e-04];
     const EXP2: &'static [f32] = &[6.931472e-01, 2.402265e-01, 5.550411e-02, 9.618036e-03, 1.3333431e-03, 1.546712e-04, 1.5314943e-05];
     const LN: &'static [f32] = &[6.666666e-01, 4.0000334e-01, 2.85373e-01, 2.3582299e-01];
+    angles:
+    const HALF_PI: (f32, f32) = (std::f32::consts::FRAC_PI_2, -4.371_139e-8);
     const ATAN: &'static [f32] = &[-3.3333316e-01, 1.9998483e-01, -1.4243738e-01, 1.0595133e-01, -6.081133e-02];
     const ASIN: &'static [f32] = &[1.6666661e-01, 7.500473e-02, 4.4521622e-02, 3.1776115e-02, 1.4539108e-02, 3.7394803e-02];
 }
@@ -162,10 +232,11 @@ repr! {
     const LARGE: f64 = 268_435_456.0;
     const LN_2: (f64, f64) = (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10);
     const LOG10_2: (f64, f64) = (0.301_029_995_549_470_2, 1.145_110_089_802_183_8e-10);
-    const HALF_PI: (f64, f64) = (std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17);
     const EXP: &'static [f64] = &[0.5, 0.1666666666666667, 0.041666666666666685, 0.008333333333326134, 0.0013888888888874398, 0.0001984126987482399, 2.480158734733946e-05, 2.7557255396471e-06, 2.7557252912472866e-07, 2.510521838664829e-08, 2.0921589370829142e-09];
     const EXP2: &'static [f64] = &[0.6931471805599453, 0.24022650695910072, 0.0555041086648217, 0.009618129107628496, 0.0013333558146390422, 0.00015403530393341233, 1.525273385625452e-05, 1.3215486832920274e-06, 1.017805120139914e-07, 7.0548883087608974e-09, 4.456674950284558e-10, 2.5741721372180712e-11];
     const LN: &'static [f64] = &[0.6666666666666666, 0.4000000000000454, 0.28571428569506874, 0.22222222595176322, 0.18181779153178457, 0.15386958637889403, 0.13252749021172955, 0.13229887713693758];
+    angles:
+    const HALF_PI: (f64, f64) = (std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17);
     const ATAN: &'static [f64] = &[-0.3333333333333333, 0.19999999999998772, -0.14285714285495973, 0.11111111093700114, -0.09090908313604346, 0.0769228608084715, -0.06666270155717428, 0.05877402989037702, -0.05220630026856685, 0.04511833092144352, -0.033652330365375765, 0.015362852651252425];
     const ASIN: &'static [f64] = &[0.16666666666666688, 0.0749999999998537, 0.04464285716335071, 0.030381943166107626, 0.022372203706446065, 0.017351792705262745, 0.013978859710383406, 0.01141360572568744, 0.010704121790500086, 0.003974271059617596, 0.021096497741734648, -0.020184216332897055, 0.032146154626714114];
 }

@@ -7,7 +7,7 @@ use super::double;
 use super::exp::{exp, exp_scaled};
 use super::fma::{Fma, poly};
 use super::log::log;
-use super::real::Real;
+use super::repr::Steps;
 
 /// π/2 as a sum; the first part has 33 bits.
 const HALF_PI: (f64, f64) = (1.5707963267341256, 6.077100506506192e-11);

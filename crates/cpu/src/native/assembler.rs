@@ -1,6 +1,7 @@
-//! Encodes the few instructions of x86-64 with AVX2 that programs become (Intel's Software Developer's Manual, volume 2).
+//! Encodes the few instructions of x86-64 that programs become (Intel's Software Developer's Manual, volume 2): those of
+//! AVX2 on vectors of 32 bytes, or those of AVX-512 on vectors of 64 bytes.
 
-/// A vector register, of 32 bytes.
+/// A vector register.
 pub type Vector = u8;
 /// A general register.
 pub type General = u8;
@@ -30,7 +31,7 @@ pub struct Address {
 pub enum Right {
     /// A register.
     Register(Vector),
-    /// 32 bytes in memory, of any alignment.
+    /// A vector in memory, of any alignment.
     Memory(Address),
 }
 
@@ -40,10 +41,14 @@ pub struct Opcode {
     map: u8,
     prefix: u8,
     number: u8,
+    /// Whether elements have 8 bytes.
+    double: bool,
+    /// What stands in place of the result's register, which the left one stands for, if anything.
+    extension: Option<u8>,
 }
 
 const fn opcode(map: u8, prefix: u8, number: u8) -> Opcode {
-    Opcode { map, prefix, number }
+    Opcode { map, prefix, number, double: false, extension: None }
 }
 
 impl Opcode {
@@ -86,24 +91,67 @@ impl Opcode {
     /// The right element where the sign of the mask, a register in the immediate byte, is set, else the left one.
     pub const BLEND: Opcode = opcode(3, 1, 0x4a);
 
-    /// Copies the upper half of the first operand to the lower half of the right one.
+    /// Result times left operand plus right one, rounded once.
+    pub const FMA_213: Opcode = opcode(2, 1, 0xa8);
+    /// Left times right operand plus result, rounded once.
+    pub const FMA_231: Opcode = opcode(2, 1, 0xb8);
+    /// Sum of integers.
+    pub const ADD_INTEGERS: Opcode = opcode(1, 1, 0xfe);
+    /// Difference of integers.
+    pub const SUB_INTEGERS: Opcode = opcode(1, 1, 0xfa);
+    /// All bits set where the left integer is above the right one, both signed.
+    pub const ABOVE_INTEGERS: Opcode = opcode(1, 1, 0x66);
+    /// Shifts the right operand, a register, by an immediate number of places and fills with zeros.
+    pub const SHIFT_LEFT: Opcode = Opcode { extension: Some(6), ..opcode(1, 1, 0x72) };
+    /// The same to the right.
+    pub const SHIFT_RIGHT: Opcode = Opcode { extension: Some(2), ..opcode(1, 1, 0x72) };
+    /// All bits of the elements set whose bit in a mask register, the right operand, is; AVX-512 only.
+    pub const SPREAD: Opcode = opcode(2, 2, 0x38);
+    /// Any function of the bits of the result, the left and the right operand, which the immediate byte tabulates; AVX-512
+    /// only.
+    pub const TABULATED: Opcode = opcode(3, 1, 0x25);
+    /// The right element where the bit in the instruction's mask is set, else the left one; AVX-512 only.
+    pub const CHOOSE: Opcode = opcode(2, 1, 0x65);
+    /// Copies half of the first operand, by the immediate byte, to the lower half of the right one; AVX-512 only.
+    pub const HALF_OF_64: Opcode = opcode(3, 1, 0x1b);
+    /// Copies the second quarter of 64 bytes, or the upper half of 32, of the first operand to the start of the right one.
     pub const UPPER_HALF: Opcode = opcode(3, 1, 0x19);
 
     /// The same operation on elements of `size` bytes.
     pub fn of(self, size: usize) -> Opcode {
-        match (size, self) {
-            (8, Opcode::ROUND) => opcode(3, 1, 0x09),
-            (8, Opcode { map: 1, prefix: 0, number: 0x51 | 0x58..=0x5f | 0xc2 }) => Opcode { prefix: 1, ..self },
-            (8, Opcode::BROADCAST | Opcode::LOAD_MASKED | Opcode::STORE_MASKED) => {
-                Opcode { number: self.number + 1, ..self }
-            }
-            _ => self,
+        if size == 4 {
+            return self;
         }
+        let double = Opcode { double: true, ..self };
+        match self {
+            Opcode::LOAD | Opcode::STORE => Opcode { prefix: 1, ..double },
+            Opcode { map: 1, prefix: 0, number: 0x51 | 0x58..=0x5f | 0xc2, .. } => Opcode { prefix: 1, ..double },
+            Opcode::ROUND | Opcode::BROADCAST | Opcode::LOAD_MASKED | Opcode::STORE_MASKED => {
+                Opcode { number: self.number + 1, ..double }
+            }
+            Opcode::ADD_INTEGERS => Opcode { number: 0xd4, ..double },
+            Opcode::SUB_INTEGERS => Opcode { number: 0xfb, ..double },
+            Opcode::ABOVE_INTEGERS => Opcode { map: 2, number: 0x37, ..double },
+            Opcode::SHIFT_LEFT | Opcode::SHIFT_RIGHT => Opcode { number: 0x73, ..double },
+            Opcode::FMA_213 | Opcode::FMA_231 | Opcode::SPREAD | Opcode::CHOOSE => double,
+            other => other,
+        }
+    }
+
+    /// Whether the result is a mask: a register of its own kind in AVX-512.
+    pub fn is_comparison(self) -> bool {
+        let of_size = |size| self == Opcode::COMPARE.of(size) || self == Opcode::ABOVE_INTEGERS.of(size);
+        of_size(4) || of_size(8)
+    }
+
+    /// Whether the right operand may be in memory.
+    pub fn reads_memory(self) -> bool {
+        self.extension.is_none()
     }
 
     /// Whether the operands may change places without another result.
     pub fn commutes(self) -> bool {
-        matches!(self, Opcode { map: 1, number: 0x54 | 0x56..=0x59, .. })
+        matches!(self, Opcode { map: 1, number: 0x54 | 0x56..=0x59 | 0xd4 | 0xfe, .. })
     }
 }
 
@@ -111,29 +159,79 @@ impl Opcode {
 #[must_use]
 pub struct Jump(usize);
 
+/// The mask register of a row's last elements.
+pub const REST: u8 = 1;
+/// The mask registers of comparisons.
+pub const MASKS: std::ops::Range<u8> = 2..8;
+
 /// Machine code in the making.
 #[derive(Default)]
 pub struct Assembler {
     /// What there is so far.
     pub code: Vec<u8>,
+    /// Whether vectors have 64 bytes.
+    pub wide: bool,
 }
 
 impl Assembler {
     /// A vector instruction: `to` ← `left` ∘ `right`; stores write `to` to `right`. Instructions of one operand have
     /// 0 as `left`.
     pub fn vector(&mut self, op: Opcode, to: Vector, left: Vector, right: Right, immediate: Option<u8>) {
-        let (index, base) = match right {
-            Right::Register(register) => (0, register),
-            Right::Memory(Address { base, index, .. }) => (index.unwrap_or(0), base),
-        };
-        // Bits of the prefix that extend registers are inverted, and so is the left register.
-        let extended = |register: u8, bit: u8| if register < 8 { 1 << bit } else { 0 };
-        self.code.push(0xc4);
-        self.code.push(extended(to, 7) | extended(index, 6) | extended(base, 5) | op.map);
-        self.code.push((!left & 15) << 3 | 1 << 2 | op.prefix);
+        let (to, left) = op.extension.map_or((to, left), |extension| (extension, to));
+        if self.wide {
+            self.prefix_of_64(op, to, left, right, 0)
+        } else {
+            self.prefix_of_32(op, to, left, right)
+        }
         self.code.push(op.number);
         self.operands(to, right);
         self.code.extend(immediate);
+    }
+
+    /// A vector instruction on the elements in a mask register; the others become 0, or are as the instruction says if
+    /// `keep`. AVX-512 only.
+    pub fn masked(&mut self, mask: u8, op: Opcode, to: Vector, left: Vector, right: Right, keep: bool) {
+        self.prefix_of_64(op, to, left, right, mask | if keep { 0 } else { 1 << 7 });
+        self.code.push(op.number);
+        self.operands(to, right);
+    }
+
+    /// Reads [`REST`] from memory. AVX-512 only.
+    pub fn load_rest(&mut self, from: Address) {
+        debug_assert!(from.base < 8 && from.index.is_none());
+        self.code.extend([0xc4, 0xe1, 0x78, 0x90]);
+        self.operands(REST, Right::Memory(from));
+    }
+
+    fn prefix_of_32(&mut self, op: Opcode, to: Vector, left: Vector, right: Right) {
+        let (index, base) = Self::registers(right);
+        // Bits of the prefix that extend registers are inverted, and so is the left register.
+        let extended = |register: u8, bit: u8| if register < 8 { 1 << bit } else { 0 };
+        let fma = op.map == 2 && matches!(op.number, 0xa8 | 0xb8);
+        self.code.push(0xc4);
+        self.code.push(extended(to, 7) | extended(index, 6) | extended(base, 5) | op.map);
+        self.code.push(u8::from(op.double && fma) << 7 | (!left & 15) << 3 | 1 << 2 | op.prefix);
+    }
+
+    fn prefix_of_64(&mut self, op: Opcode, to: Vector, left: Vector, right: Right, mask: u8) {
+        let (mut index, base) = Self::registers(right);
+        if let Right::Register(_) = right {
+            // Its highest bit is where an index would have one.
+            index = base >> 1;
+        }
+        let inverted = |register: u8, from: u8, bit: u8| (!register >> from & 1) << bit;
+        self.code.push(0x62);
+        self.code.push(inverted(to, 3, 7) | inverted(index, 3, 6) | inverted(base, 3, 5) | inverted(to, 4, 4) | op.map);
+        self.code.push(u8::from(op.double) << 7 | (!left & 15) << 3 | 1 << 2 | op.prefix);
+        self.code.push(mask | 2 << 5 | inverted(left, 4, 3));
+    }
+
+    /// The registers of an address, or 0 and the register.
+    fn registers(right: Right) -> (u8, u8) {
+        match right {
+            Right::Register(register) => (0, register),
+            Right::Memory(Address { base, index, .. }) => (index.unwrap_or(0), base),
+        }
     }
 
     /// The bytes after an operation that say what its operands are.
@@ -152,10 +250,7 @@ impl Assembler {
 
     /// An instruction with a 64-bit register and another operand.
     fn general(&mut self, number: u8, register: General, right: Right) {
-        let (index, base) = match right {
-            Right::Register(register) => (0, register),
-            Right::Memory(Address { base, index, .. }) => (index.unwrap_or(0), base),
-        };
+        let (index, base) = Self::registers(right);
         self.code.push(0x48 | register >> 3 << 2 | index >> 3 << 1 | base >> 3);
         self.code.push(number);
         self.operands(register, right);
@@ -181,21 +276,10 @@ impl Assembler {
         self.general(0x33, register, Right::Register(register));
     }
 
-    /// Adds a small number.
-    pub fn add(&mut self, register: General, number: u8) {
-        self.general(0x83, 0, Right::Register(register));
-        self.code.push(number);
-    }
-
     /// Adds a number.
-    pub fn add_wide(&mut self, register: General, number: i32) {
+    pub fn add(&mut self, register: General, number: i32) {
         self.general(0x81, 0, Right::Register(register));
         self.code.extend(number.to_le_bytes());
-    }
-
-    /// Compares two registers.
-    pub fn compare(&mut self, left: General, right: General) {
-        self.general(0x3b, left, Right::Register(right));
     }
 
     /// Compares a register with 0.
@@ -243,11 +327,6 @@ impl Assembler {
     pub fn land(&mut self, jump: Jump) {
         let distance = (self.code.len() - jump.0) as i32;
         self.code[jump.0 - 4..jump.0].copy_from_slice(&distance.to_le_bytes());
-    }
-
-    /// Jumps back if the last comparison found its left side below the right one.
-    pub fn jump_back_if_below(&mut self, target: usize) {
-        self.jump_back(0x82, target);
     }
 
     /// Jumps back if the last result was not 0.

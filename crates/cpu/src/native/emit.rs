@@ -1,40 +1,42 @@
 //! From values to machine code: a loop over vectors, and one more turn for the elements that are left.
 //!
 //! The function runs over rows. It takes pointers and a table. The pointers are those to the places of the first row, those
-//! to the places of one element, those to where combined lanes go, and as many distances in bytes from one row to the next. The table begins with the mask of
-//! the elements that a row has beyond whole vectors and with four numbers: the bytes of a row's whole vectors, whether
-//! elements are left over, the number of rows, and where the pointers are; then come the slots.
+//! to the places of one element, those to where combined lanes go, and as many distances in bytes from one row to the next.
+//! The table begins with the mask of the elements that a row has beyond whole vectors and with four numbers: the bytes of a
+//! row's whole vectors, whether elements are left over, the number of rows, and where the pointers are; then come the slots.
 
-use super::assembler::{Address, Assembler, General, Opcode, RAX, RDI, RDX, RSI, Right, Vector};
-use super::lower::comparison::UNORDERED;
+use super::assembler::{Address, Assembler, General, MASKS, Opcode, RAX, RDI, RDX, REST, Right, Vector};
 use super::lower::{Combined, Formula, Id, Slot, Value};
 use crate::lanes::LANES;
-use cotangent_core::expr::Binary;
 use smallvec::SmallVec;
 
-/// Bytes of a vector.
-pub const WIDTH: usize = 32;
 /// Vectors in the table before the slots.
 pub const HEADER: usize = 2;
 
-/// Vectors of lanes that combined results have, in single precision.
-pub const PARTS: usize = LANES * 4 / WIDTH;
+/// Vectors of lanes that combined results have at most, in single precision.
+const PARTS: usize = 4;
 
 /// Registers for pointers: those that a call need not keep, those that it has to, and at last the one that the array of
 /// pointers is in.
 const POINTERS: [General; 12] = [8, 9, 10, 11, 1, 3, 5, 12, 13, 14, 15, RDI];
 /// Where in [`POINTERS`] those begin that a call has to keep.
 const KEPT: std::ops::Range<usize> = 5..11;
-/// The mask of the elements that are left over.
+/// The mask of the elements that are left over, with vectors of 32 bytes.
 const MASK: Vector = 15;
+
+/// Vectors that are computed side by side at most.
+const MOST_ABREAST: usize = 4;
+
+/// The registers of a combined result's lanes.
+type Lanes = SmallVec<[Vector; PARTS]>;
 
 /// What keeps a formula from becoming code: it needs more registers than there are.
 #[derive(Debug)]
 pub struct TooLarge;
 
-/// The formula as a function. What it computes of slots alone becomes more slots.
-pub fn emit(formula: &mut Formula) -> Result<Vec<u8>, TooLarge> {
-    if formula.pointers.len() > POINTERS.len() {
+/// The formula as a function on vectors of `width` bytes, 32 or 64. What it computes of slots alone becomes more slots.
+pub fn emit(formula: &mut Formula, width: usize) -> Result<Vec<u8>, TooLarge> {
+    if formula.pointers.len() > POINTERS.len() || MOST_ABREAST * formula.values.len() > Id::MAX.into() {
         return Err(TooLarge);
     }
     // A value that is combined counts as one that changes, even if it is a number.
@@ -59,32 +61,51 @@ pub fn emit(formula: &mut Formula) -> Result<Vec<u8>, TooLarge> {
     };
     let mut invariant: Vec<usize> = (0..flat.len()).filter(|&id| flat[id].is_some() && uses(id) > 0).collect();
     invariant.sort_by_key(|&id| std::cmp::Reverse(uses(id)));
-    // As many of the numbers that do not change stay in registers as the others leave room for.
-    (0..=invariant.len().min(12))
+    // Two vectors abreast if there are registers for them. As many of the numbers that do not change stay in registers as
+    // the others leave room for.
+    let registers = if width == 64 { 32 } else { MASK };
+    let kept = invariant.len().min(registers as usize);
+    let most = if formula.combined.is_empty() { MOST_ABREAST } else { 2 };
+    let ways = (1..=most)
         .rev()
-        .find_map(|count| Emitter::new(formula, &flat).function(&invariant[..count]).ok())
+        .filter(|n: &usize| n.is_power_of_two())
+        .flat_map(|abreast| (0..=kept).rev().map(move |count| (abreast, count)));
+    ways.into_iter()
+        .find_map(|(abreast, count)| {
+            Emitter::new(formula, &flat, width, registers).function(&invariant[..count], abreast).ok()
+        })
         .ok_or(TooLarge)
 }
 
-struct Emitter<'a> {
-    assembler: Assembler,
-    formula: &'a Formula,
+/// Code in the making.
+pub(super) struct Emitter<'a> {
+    pub(super) assembler: Assembler,
+    pub(super) formula: &'a Formula,
+    /// Bytes of a vector.
+    pub(super) width: usize,
     /// The slots of values that do not change.
-    flat: &'a [Option<usize>],
+    pub(super) flat: &'a [Option<usize>],
     /// The registers that values are in.
-    at: Vec<Option<Vector>>,
+    pub(super) at: Vec<Option<Vector>>,
     /// How often a value is still read.
-    uses: Vec<usize>,
-    free: Vec<Vector>,
+    pub(super) uses: Vec<usize>,
+    pub(super) free: Vec<Vector>,
+    /// Which values are comparisons that only choose between others. With vectors of 64 bytes those are in mask registers.
+    pub(super) chooses: Vec<bool>,
+    pub(super) free_masks: Vec<u8>,
 }
 
 impl<'a> Emitter<'a> {
-    fn new(formula: &'a Formula, flat: &'a [Option<usize>]) -> Self {
-        let (at, uses) = (vec![None; flat.len()], vec![0; flat.len()]);
-        Emitter { assembler: Assembler::default(), formula, flat, at, uses, free: (0..MASK).rev().collect() }
+    fn new(formula: &'a Formula, flat: &'a [Option<usize>], width: usize, registers: Vector) -> Self {
+        let (at, uses) = (vec![None; MOST_ABREAST * flat.len()], vec![0; MOST_ABREAST * flat.len()]);
+        let assembler = Assembler { wide: width == 64, ..Assembler::default() };
+        let chooses =
+            (0..flat.len()).map(|id| width == 64 && flat[id].is_none() && formula.chooses(id as Id)).collect();
+        let (free, free_masks) = ((0..registers).rev().collect(), MASKS.collect());
+        Emitter { assembler, formula, width, flat, at, uses, free, chooses, free_masks }
     }
 
-    fn function(mut self, pinned: &[usize]) -> Result<Vec<u8>, TooLarge> {
+    fn function(mut self, pinned: &[usize], abreast: usize) -> Result<Vec<u8>, TooLarge> {
         let Formula { pointers, flats, combined, .. } = self.formula;
         let registers = &POINTERS[..pointers.len()];
         let kept = &POINTERS[KEPT.start..KEPT.end.min(pointers.len()).max(KEPT.start)];
@@ -94,37 +115,19 @@ impl<'a> Emitter<'a> {
         for (k, &(_, slot)) in flats.iter().enumerate() {
             self.assembler.load(RAX, pointer(pointers.len() + k));
             self.assembler.vector(Opcode::BROADCAST.of(self.formula.size), 0, 0, Right::Memory(behind(RAX)), None);
-            self.assembler.vector(Opcode::STORE, 0, 0, Right::Memory(table(HEADER + slot)), None);
+            self.assembler.vector(Opcode::STORE, 0, 0, Right::Memory(self.table(HEADER + slot)), None);
         }
         self.hoisted()?;
         let running = self.begin_row(pinned)?;
         for (k, &register) in registers.iter().enumerate() {
             self.assembler.load(register, pointer(k));
         }
-        self.assembler.load(RDX, number(0));
+        self.assembler.load(RDX, self.number(0));
         self.assembler.clear(RAX);
-        if combined.is_empty() {
-            self.elements(pinned)?
-        } else {
-            self.combined_elements(pinned, &running)?
-        }
+        self.elements(pinned, &running, abreast)?;
 
-        self.assembler.load(RDI, number(3));
-        for (k, lanes) in running.iter().enumerate() {
-            let join = combined[k].join;
-            for half in [2, 1] {
-                (0..half).try_for_each(|part| self.join(join, lanes[part], lanes[part + half]))?;
-            }
-            self.assembler.vector(Opcode::UPPER_HALF, lanes[0], 0, Right::Register(lanes[1]), Some(1));
-            self.join(join, lanes[0], lanes[1])?;
-            self.assembler.load(RAX, pointer(count - combined.len() + k));
-            self.assembler.vector(Opcode::STORE, lanes[0], 0, Right::Memory(behind(RAX)), None);
-        }
-        for k in 0..count {
-            self.assembler.load(RAX, pointer(count + k));
-            self.assembler.add_to(pointer(k), RAX);
-        }
-        self.assembler.decrement(number(2));
+        self.end_row(&running, count)?;
+        self.assembler.decrement(self.number(2));
         self.assembler.jump_back_unless_zero(row);
         kept.iter().rev().for_each(|&register| self.assembler.pop(register));
         self.assembler.finish();
@@ -132,13 +135,14 @@ impl<'a> Emitter<'a> {
     }
 
     /// Loads what stays in registers all over a row: numbers, and what combined results begin with.
-    fn begin_row(&mut self, pinned: &[usize]) -> Result<Vec<[Vector; PARTS]>, TooLarge> {
+    fn begin_row(&mut self, pinned: &[usize]) -> Result<Vec<Lanes>, TooLarge> {
         let mut running = vec![];
         for combined in &self.formula.combined {
-            let mut lanes = [0; PARTS];
-            for register in &mut lanes {
-                *register = self.register()?;
-                self.assembler.vector(Opcode::LOAD, *register, 0, self.slot(combined.start as usize), None);
+            let mut lanes = Lanes::new();
+            for _ in 0..self.parts() {
+                let register = self.register()?;
+                self.assembler.vector(Opcode::LOAD, register, 0, self.slot(combined.start as usize), None);
+                lanes.push(register);
             }
             running.push(lanes);
         }
@@ -150,79 +154,86 @@ impl<'a> Emitter<'a> {
         Ok(running)
     }
 
-    /// Combines two running results into the first.
-    fn join(&mut self, join: Binary, to: Vector, other: Vector) -> Result<(), TooLarge> {
-        let op = match join {
-            Binary::Add => {
-                self.assembler.vector(Opcode::ADD, to, to, Right::Register(other), None);
-                return Ok(());
+    /// Stores what was combined and makes the pointers point to the next row.
+    fn end_row(&mut self, running: &[Lanes], count: usize) -> Result<(), TooLarge> {
+        let combined = &self.formula.combined;
+        self.assembler.load(RDI, self.number(3));
+        for (k, lanes) in running.iter().enumerate() {
+            let join = combined[k].join;
+            let mut parts = lanes.len();
+            while parts > 1 {
+                parts /= 2;
+                (0..parts).try_for_each(|part| self.join(join, lanes[part], lanes[part + parts]))?;
             }
-            Binary::Max => Opcode::MAX,
-            _ => Opcode::MIN,
-        };
-        // The instructions give the right operand where the left one is NaN.
-        let (extreme, nan) = (self.register()?, self.register()?);
-        self.assembler.vector(op, extreme, other, Right::Register(to), None);
-        self.assembler.vector(Opcode::COMPARE, nan, other, Right::Register(other), Some(UNORDERED));
-        self.assembler.vector(Opcode::BLEND, to, extreme, Right::Register(other), Some(nan << 4));
-        self.free.extend([extreme, nan]);
+            let other = Right::Register(lanes[1]);
+            if self.width == 64 {
+                self.assembler.vector(Opcode::HALF_OF_64, lanes[0], 0, other, Some(1));
+                self.join(join, lanes[0], lanes[1])?;
+            }
+            self.assembler.vector(Opcode::UPPER_HALF, lanes[0], 0, other, Some(1));
+            self.join(join, lanes[0], lanes[1])?;
+            self.assembler.load(RAX, pointer(count - combined.len() + k));
+            self.assembler.vector(Opcode::STORE, lanes[0], 0, Right::Memory(behind(RAX)), None);
+        }
+        for k in 0..count {
+            self.assembler.load(RAX, pointer(count + k));
+            self.assembler.add_to(pointer(k), RAX);
+        }
         Ok(())
     }
 
-    /// The loop over the vectors of a row.
-    fn elements(&mut self, pinned: &[usize]) -> Result<(), TooLarge> {
-        self.assembler.test(RDX);
-        let no_vectors = self.assembler.jump_if_zero();
-        let start = self.assembler.code.len();
-        self.turn(pinned, 0, false, &[])?;
-        self.assembler.add(RAX, WIDTH as u8);
-        self.assembler.compare(RAX, RDX);
-        self.assembler.jump_back_if_below(start);
-        self.assembler.land(no_vectors);
-        self.rest(pinned, &[])
+    /// Vectors of lanes that a combined result has.
+    fn parts(&self) -> usize {
+        LANES * 4 / self.width
     }
 
-    /// The turn for the elements of a row beyond whole vectors, if there are any.
-    fn rest(&mut self, pinned: &[usize], running: &[Vector]) -> Result<(), TooLarge> {
-        self.assembler.load(RDX, number(1));
-        self.assembler.test(RDX);
-        let no_rest = self.assembler.jump_if_zero();
-        self.assembler.vector(Opcode::LOAD, MASK, 0, Right::Memory(table(0)), None);
-        self.turn(pinned, 0, true, running)?;
-        self.assembler.land(no_rest);
-        Ok(())
-    }
-
-    /// The loop where results are combined: [`PARTS`] vectors side by side, each with lanes of its own.
-    fn combined_elements(&mut self, pinned: &[usize], running: &[[Vector; PARTS]]) -> Result<(), TooLarge> {
-        let of = |part: usize| running.iter().map(|lanes| lanes[part]).collect::<SmallVec<[Vector; 2]>>();
+    /// The loop over the vectors of a row, some at a time: as many as combined results have lanes for, or as are `abreast`.
+    fn elements(&mut self, pinned: &[usize], running: &[Lanes], abreast: usize) -> Result<(), TooLarge> {
+        let of = |part: usize| running.iter().map(|lanes| lanes[part]).collect::<Lanes>();
+        let (parts, width) = (if running.is_empty() { abreast } else { self.parts() }, self.width);
         // RDX counts down to what is left of whole vectors, less those of a full turn.
-        let full = (PARTS * WIDTH) as i32;
-        self.assembler.add_wide(RDX, -full);
+        let full = (parts * width) as i32;
+        self.assembler.add(RDX, -full);
         let none = self.assembler.jump_if_negative();
         let start = self.assembler.code.len();
-        for part in 0..PARTS {
-            self.turn(pinned, part * WIDTH, false, &of(part))?;
+        for part in (0..parts).step_by(abreast) {
+            let lanes: Vec<(usize, Lanes)> = (part..part + abreast).map(|part| (part * width, of(part))).collect();
+            self.turn(pinned, &lanes, false)?;
         }
-        self.assembler.add_wide(RAX, full);
-        self.assembler.add_wide(RDX, -full);
+        self.assembler.add(RAX, full);
+        self.assembler.add(RDX, -full);
         self.assembler.jump_back_unless_negative(start);
         self.assembler.land(none);
-        self.assembler.add_wide(RDX, full);
+        self.assembler.add(RDX, full);
         let mut ends = vec![];
-        for part in 0..PARTS {
+        for part in 0..parts {
             self.assembler.test(RDX);
             let more = self.assembler.jump_unless_zero();
-            self.rest(pinned, &of(part))?;
+            self.rest(pinned, of(part))?;
             ends.push(self.assembler.jump());
             self.assembler.land(more);
-            if part + 1 < PARTS {
-                self.turn(pinned, 0, false, &of(part))?;
-                self.assembler.add_wide(RAX, WIDTH as i32);
-                self.assembler.add_wide(RDX, -(WIDTH as i32));
+            if part + 1 < parts {
+                self.turn(pinned, &[(0, of(part))], false)?;
+                self.assembler.add(RAX, width as i32);
+                self.assembler.add(RDX, -(width as i32));
             }
         }
         ends.into_iter().for_each(|end| self.assembler.land(end));
+        Ok(())
+    }
+
+    /// The turn for the elements of a row beyond whole vectors, if there are any.
+    fn rest(&mut self, pinned: &[usize], running: Lanes) -> Result<(), TooLarge> {
+        self.assembler.load(RDX, self.number(1));
+        self.assembler.test(RDX);
+        let no_rest = self.assembler.jump_if_zero();
+        if self.width == 64 {
+            self.assembler.load_rest(self.table(0));
+        } else {
+            self.assembler.vector(Opcode::LOAD, MASK, 0, Right::Memory(self.table(0)), None);
+        }
+        self.turn(pinned, &[(0, running)], true)?;
+        self.assembler.land(no_rest);
         Ok(())
     }
 
@@ -240,171 +251,108 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
-    /// The program on one vector, `offset` bytes on, or on what is left over. `running` are the lanes of combined results.
-    fn turn(&mut self, pinned: &[usize], offset: usize, rest: bool, running: &[Vector]) -> Result<(), TooLarge> {
+    /// The program on vectors abreast, or on what is left over: instructions of one need not wait for those of another. Of
+    /// each vector, how many bytes on it is and the lanes of its combined results.
+    fn turn(&mut self, pinned: &[usize], vectors: &[(usize, Lanes)], rest: bool) -> Result<(), TooLarge> {
         let Formula { values, stores, combined, .. } = self.formula;
         let varying: Vec<usize> = (0..values.len()).filter(|&id| self.flat[id].is_none()).collect();
+        let mut waiting: Vec<(usize, Id, usize)> = vec![];
         self.uses.fill(0);
-        for &id in &varying {
-            values[id].operands().iter().for_each(|&operand| self.uses[operand as usize] += 1);
+        for (which, &(offset, _)) in vectors.iter().enumerate() {
+            let results = combined.iter().map(|combined| combined.next).chain(stores.iter().map(|&(_, id)| id));
+            let read = varying.iter().flat_map(|&id| values[id].operands()).chain(results);
+            for id in read {
+                let own = self.of(which, id);
+                self.uses[own as usize] += 1;
+            }
+            waiting.extend(stores.iter().map(|&(pointer, id)| (pointer, self.of(which, id), offset)));
         }
-        stores.iter().for_each(|&(_, id)| self.uses[id as usize] += 1);
-        combined.iter().for_each(|combined| self.uses[combined.next as usize] += 1);
         pinned.iter().for_each(|&id| self.uses[id] = usize::MAX / 2);
 
         // Results may go where arguments come from, so those that are ready wait for the last argument.
-        let mut loads = varying.iter().filter(|&&id| matches!(values[id], Value::Load(_))).count();
-        let mut waiting: Vec<(usize, Id)> = stores.to_vec();
+        let is_load = |id: &usize| matches!(values[*id], Value::Load(_));
+        let mut loads = vectors.len() * varying.iter().filter(|id| is_load(id)).count();
         for &id in &varying {
-            let register = match values[id] {
-                Value::Load(pointer) => {
-                    loads -= 1;
-                    let register = self.register()?;
-                    let (op, mask) = self.transfer(Opcode::LOAD, Opcode::LOAD_MASKED, rest);
-                    self.assembler.vector(op, register, mask, element(pointer, offset), None);
-                    register
+            for (which, (offset, running)) in vectors.iter().enumerate() {
+                let own = self.of(which, id as Id);
+                let register = match values[id] {
+                    Value::Load(pointer) => {
+                        loads -= 1;
+                        let register = self.register()?;
+                        self.transfer([Opcode::LOAD, Opcode::LOAD_MASKED], register, element(pointer, *offset), rest);
+                        register
+                    }
+                    // Its register is not given back: it is the running result's own.
+                    Value::Running(k) => {
+                        self.uses[own as usize] = usize::MAX / 2;
+                        running[k]
+                    }
+                    value if self.chooses[id] => self.comparison(value.map(|id| self.of(which, id)))?,
+                    value => self.compute(value.map(|id| self.of(which, id)))?,
+                };
+                self.at[own as usize] = Some(register);
+                if self.uses[own as usize] == 0 {
+                    self.release(own);
                 }
-                // Its register is not given back: it is the running result's own.
-                Value::Running(k) => {
-                    self.uses[id] = usize::MAX / 2;
-                    running[k]
-                }
-                value => self.compute(value)?,
-            };
-            self.at[id] = Some(register);
-            if self.uses[id] == 0 {
-                self.release(id as Id);
             }
             if loads == 0 {
-                self.store(&mut waiting, id, rest)?;
+                self.store(&mut waiting, rest)?;
             }
         }
-        self.store(&mut waiting, usize::MAX, rest)?;
-        for (&Combined { next, .. }, &to) in combined.iter().zip(running) {
-            let from = self.operand(next)?;
-            if rest {
-                let op = Opcode::BLEND.of(self.formula.size);
-                self.assembler.vector(op, to, to, Right::Register(from), Some(MASK << 4));
-            } else {
-                self.assembler.vector(Opcode::LOAD, to, 0, Right::Register(from), None);
+        self.store(&mut waiting, rest)?;
+        for (which, (_, running)) in vectors.iter().enumerate() {
+            for (&Combined { next, .. }, &to) in combined.iter().zip(running) {
+                let next = self.of(which, next);
+                let from = self.operand(next)?;
+                match (rest, self.width) {
+                    (false, _) => self.assembler.vector(Opcode::LOAD, to, 0, Right::Register(from), None),
+                    (true, 32) => self.blend(to, to, from, MASK),
+                    (true, _) => self.assembler.masked(REST, Opcode::CHOOSE, to, to, Right::Register(from), true),
+                }
+                self.done(next, from);
             }
-            self.done(next, from);
+            let runs = |id: &&usize| matches!(values[**id], Value::Running(_));
+            for &id in varying.iter().filter(runs) {
+                let own = self.of(which, id as Id);
+                self.at[own as usize] = None;
+            }
         }
-        varying.iter().filter(|&&id| matches!(values[id], Value::Running(_))).for_each(|&id| self.at[id] = None);
         Ok(())
     }
 
-    /// Stores the results that are ready once the values up to `done` are.
-    fn store(&mut self, waiting: &mut Vec<(usize, Id)>, done: usize, rest: bool) -> Result<(), TooLarge> {
-        let ready = |&(_, id): &(usize, Id)| usize::from(id) <= done;
-        for (pointer, id) in waiting.iter().copied().filter(ready).collect::<Vec<_>>() {
+    /// A value of one of several vectors abreast. All have those in common that do not change.
+    fn of(&self, which: usize, id: Id) -> Id {
+        if self.flat[id as usize].is_some() { id } else { id + (which * self.flat.len()) as Id }
+    }
+
+    /// Stores the results that are ready: in a register, or the same for all elements.
+    fn store(&mut self, waiting: &mut Vec<(usize, Id, usize)>, rest: bool) -> Result<(), TooLarge> {
+        let constant = |id: Id| self.flat.get(id as usize).is_some_and(Option::is_some);
+        let (ready, others): (Vec<_>, _) =
+            waiting.drain(..).partition(|&(_, id, _)| self.at[id as usize].is_some() || constant(id));
+        *waiting = others;
+        for (pointer, id, offset) in ready {
             let register = self.operand(id)?;
-            let (op, mask) = self.transfer(Opcode::STORE, Opcode::STORE_MASKED, rest);
-            self.assembler.vector(op, register, mask, element(pointer, 0), None);
+            self.transfer([Opcode::STORE, Opcode::STORE_MASKED], register, element(pointer, offset), rest);
             self.done(id, register);
         }
-        waiting.retain(|store| !ready(store));
         Ok(())
     }
 
-    /// The instruction that moves a whole vector, or what is left over, and its left operand.
-    fn transfer(&self, whole: Opcode, masked: Opcode, rest: bool) -> (Opcode, Vector) {
-        if rest { (masked.of(self.formula.size), MASK) } else { (whole, 0) }
-    }
-
-    /// Computes a value into a register.
-    fn compute(&mut self, value: Value) -> Result<Vector, TooLarge> {
-        let (op, left, right, immediate) = match value {
-            Value::One(op, a, immediate) => (op, None, a, immediate),
-            Value::Two(op, a, b, immediate) => {
-                // Only the right operand may be in memory.
-                let swap = op.commutes() && self.at[a as usize].is_none() && self.at[b as usize].is_some();
-                let (a, b) = if swap { (b, a) } else { (a, b) };
-                (op, Some(a), b, immediate)
-            }
-            Value::Blend(a, b, mask) => {
-                let [left, right, mask_at] = [self.operand(a)?, self.operand(b)?, self.operand(mask)?];
-                self.done(a, left);
-                self.done(b, right);
-                self.done(mask, mask_at);
-                let to = self.register()?;
-                self.assembler.vector(
-                    Opcode::BLEND.of(self.formula.size),
-                    to,
-                    left,
-                    Right::Register(right),
-                    Some(mask_at << 4),
-                );
-                return Ok(to);
-            }
-            Value::Load(_) | Value::Slot(_) | Value::Running(_) => unreachable!("not computed"),
-        };
-        let left_at = left.map(|a| self.operand(a)).transpose()?;
-        let right_at = match self.at[right as usize] {
-            Some(register) => Right::Register(register),
-            None => self.slot(right as usize),
-        };
-        if let (Some(left), Some(left_at)) = (left, left_at) {
-            self.done(left, left_at);
-        }
-        if let Right::Register(register) = right_at {
-            self.done(right, register);
-        }
-        let to = self.register()?;
-        self.assembler.vector(op, to, left_at.unwrap_or(0), right_at, immediate);
-        Ok(to)
-    }
-
-    /// A value in a register.
-    fn operand(&mut self, id: Id) -> Result<Vector, TooLarge> {
-        if let Some(register) = self.at[id as usize] {
-            return Ok(register);
-        }
-        let register = self.register()?;
-        self.assembler.vector(Opcode::LOAD, register, 0, self.slot(id as usize), None);
-        Ok(register)
-    }
-
-    /// One reading of a value less; its register is free after the last, and at once if it was made for this reading.
-    fn done(&mut self, id: Id, register: Vector) {
-        if self.at[id as usize].is_none() {
-            self.free.push(register);
-            return;
-        }
-        self.uses[id as usize] -= 1;
-        if self.uses[id as usize] == 0 {
-            self.release(id);
+    /// Moves a whole vector between a register and memory, or what is left over.
+    fn transfer(&mut self, [whole, masked]: [Opcode; 2], register: Vector, memory: Right, rest: bool) {
+        let size = self.formula.size;
+        match (rest, self.width) {
+            (false, _) => self.assembler.vector(whole, register, 0, memory, None),
+            (true, 32) => self.assembler.vector(masked.of(size), register, MASK, memory, None),
+            (true, _) => self.assembler.masked(REST, whole.of(size), register, 0, memory, whole == Opcode::STORE),
         }
     }
-
-    fn release(&mut self, id: Id) {
-        self.free.extend(self.at[id as usize].take());
-    }
-
-    fn register(&mut self) -> Result<Vector, TooLarge> {
-        self.free.pop().ok_or(TooLarge)
-    }
-
-    /// The slot of a value that does not change.
-    fn slot(&self, id: usize) -> Right {
-        Right::Memory(table(HEADER + self.flat[id].expect("what is in no register is in a slot")))
-    }
-}
-
-/// A vector of the table.
-fn table(at: usize) -> Address {
-    Address { base: RSI, index: None, offset: (at * WIDTH) as i32 }
 }
 
 /// One of the pointers, or of the distances after them.
 fn pointer(at: usize) -> Address {
     Address { base: RDI, index: None, offset: 8 * at as i32 }
-}
-
-/// One of the numbers in the table.
-fn number(which: usize) -> Address {
-    let Address { base, index, offset } = table(1);
-    Address { base, index, offset: offset + 8 * which as i32 }
 }
 
 /// The elements of this turn behind a pointer.

@@ -1,6 +1,8 @@
 //! From the steps of a program to vector instructions on values, each of which is computed once.
 
 use super::assembler::Opcode;
+use super::symbol::{Symbol, record};
+use crate::math::{self, Fused};
 use crate::vm::code::{Op, Step};
 use cotangent_core::backend::Fold;
 use cotangent_core::expr::{Binary, Unary};
@@ -22,6 +24,8 @@ pub enum Value {
     One(Opcode, Id, Option<u8>),
     /// Of two operands.
     Two(Opcode, Id, Id, Option<u8>),
+    /// The product of the first two plus the third, rounded once.
+    Fma(Id, Id, Id),
     /// The second operand where the mask, the third one, is set, else the first.
     Blend(Id, Id, Id),
 }
@@ -33,7 +37,20 @@ impl Value {
             Value::Load(_) | Value::Slot(_) | Value::Running(_) => SmallVec::new(),
             Value::One(_, a, _) => SmallVec::from_slice(&[a]),
             Value::Two(_, a, b, _) => SmallVec::from_slice(&[a, b]),
-            Value::Blend(a, b, mask) => SmallVec::from_slice(&[a, b, mask]),
+            Value::Fma(a, b, c) | Value::Blend(a, b, c) => SmallVec::from_slice(&[a, b, c]),
+        }
+    }
+}
+
+impl Value {
+    /// The same of other operands.
+    pub fn map(self, f: impl Fn(Id) -> Id) -> Value {
+        match self {
+            Value::Load(_) | Value::Slot(_) | Value::Running(_) => self,
+            Value::One(op, a, immediate) => Value::One(op, f(a), immediate),
+            Value::Two(op, a, b, immediate) => Value::Two(op, f(a), f(b), immediate),
+            Value::Fma(a, b, c) => Value::Fma(f(a), f(b), f(c)),
+            Value::Blend(no, yes, mask) => Value::Blend(f(no), f(yes), f(mask)),
         }
     }
 }
@@ -94,6 +111,7 @@ pub mod comparison {
 use comparison::*;
 
 /// The values of some steps.
+#[derive(Default)]
 pub struct Formula {
     /// Bytes of an element.
     pub size: usize,
@@ -116,17 +134,7 @@ pub struct Formula {
 impl Formula {
     /// The formula of steps on elements of `size` bytes; `None` if a step, or the sink, is not made of simple instructions.
     pub fn new(size: usize, steps: &[Step], outside: impl Fn(u16) -> Outside, sink: Sink) -> Option<Formula> {
-        let empty = Formula {
-            size,
-            values: vec![],
-            slots: vec![],
-            pointers: SmallVec::new(),
-            flats: SmallVec::new(),
-            stores: SmallVec::new(),
-            combined: SmallVec::new(),
-            known: vec![],
-        };
-        let mut formula = empty;
+        let mut formula = Formula { size, ..Formula::default() };
         for step in steps {
             let read = &step.from[..step.op.operands()?];
             let operands: SmallVec<[Id; 3]> = read.iter().map(|&place| formula.read(place, &outside)).collect();
@@ -160,6 +168,17 @@ impl Formula {
             }
         }
         Some(formula)
+    }
+
+    /// Whether a value is a comparison that does nothing but choose between other values.
+    pub fn chooses(&self, id: Id) -> bool {
+        let Value::Two(op, ..) = self.values[id as usize] else { return false };
+        let elsewhere = |value: &Value| match *value {
+            Value::Blend(no, yes, _) => no == id || yes == id,
+            other => other.operands().contains(&id),
+        };
+        let result = self.stores.iter().any(|&(_, of)| of == id) || self.combined.iter().any(|c| c.next == id);
+        op.is_comparison() && !result && !self.values.iter().any(elsewhere)
     }
 
     /// Whether a step is made of simple instructions.
@@ -198,7 +217,8 @@ impl Formula {
         }))
     }
 
-    fn add(&mut self, value: Value) -> Id {
+    /// A value, computed once.
+    pub fn add(&mut self, value: Value) -> Id {
         let known = self.values.iter().position(|&known| known == value);
         known.unwrap_or_else(|| {
             self.values.push(value);
@@ -208,7 +228,11 @@ impl Formula {
 
     /// Given bits in all elements.
     fn bits(&mut self, of_double: u64, of_single: u32) -> Id {
-        let bits = if self.size == 8 { of_double } else { of_single.into() };
+        self.constant(if self.size == 8 { of_double } else { of_single.into() })
+    }
+
+    /// The number of these bits.
+    pub fn constant(&mut self, bits: u64) -> Id {
         let slot = self.slot(Slot::Bits(bits));
         self.add(slot)
     }
@@ -217,16 +241,32 @@ impl Formula {
         self.bits(x.to_bits(), (x as f32).to_bits())
     }
 
-    fn one(&mut self, op: Opcode, a: Id, immediate: Option<u8>) -> Id {
+    /// An instruction of the elements' size.
+    pub fn one(&mut self, op: Opcode, a: Id, immediate: Option<u8>) -> Id {
         self.add(Value::One(op.of(self.size), a, immediate))
     }
 
-    fn two(&mut self, op: Opcode, a: Id, b: Id) -> Id {
+    /// An instruction of the elements' size.
+    pub fn two(&mut self, op: Opcode, a: Id, b: Id) -> Id {
         self.add(Value::Two(op.of(self.size), a, b, None))
     }
 
-    fn compare(&mut self, a: Id, how: u8, b: Id) -> Id {
+    /// An instruction of the elements' size.
+    pub fn compare(&mut self, a: Id, how: u8, b: Id) -> Id {
         self.add(Value::Two(Opcode::COMPARE.of(self.size), a, b, Some(how)))
+    }
+
+    /// `yes` where the mask is set, else `no`. Where those are what the mask compares, it is one instruction.
+    pub fn pick(&mut self, mask: Id, yes: Id, no: Id) -> Id {
+        match self.values[mask as usize] {
+            Value::Two(op, a, b, Some(GT)) if op == Opcode::COMPARE.of(self.size) && (yes, no) == (a, b) => {
+                self.two(Opcode::MAX, a, b)
+            }
+            Value::Two(op, a, b, Some(GT)) if op == Opcode::COMPARE.of(self.size) && (yes, no) == (b, a) => {
+                self.two(Opcode::MIN, b, a)
+            }
+            _ => self.add(Value::Blend(no, yes, mask)),
+        }
     }
 
     /// The mask of a number's truth.
@@ -254,6 +294,20 @@ impl Formula {
     /// One more value combined with what there was before: the order of the operands decides about NaN and zeros.
     fn join(&mut self, join: Binary, value: Id, running: Id) -> Option<Id> {
         if join == Binary::Add { self.binary(join, running, value) } else { self.binary(join, value, running) }
+    }
+
+    /// A function of the library, for either size.
+    fn elementary(
+        &mut self,
+        a: Id,
+        single: impl Fn(Symbol<f32>) -> Symbol<f32>,
+        double: impl Fn(Symbol<f64>) -> Symbol<f64>,
+    ) -> Id {
+        if self.size == 4 {
+            record(self, || single(Symbol::Value(a)))
+        } else {
+            record(self, || double(Symbol::Value(a)))
+        }
     }
 
     fn unary(&mut self, op: Unary, a: Id) -> Option<Id> {
@@ -303,6 +357,21 @@ impl Formula {
                 let mask = self.compare(magnitude, if op == Unary::IsInf { EQ } else { LT }, infinity);
                 self.counted(mask)
             }
+            Unary::Exp => self.elementary(a, math::exp::<Fused, _>, math::exp::<Fused, _>),
+            Unary::Exp2 => self.elementary(a, math::exp2::<Fused, _>, math::exp2::<Fused, _>),
+            Unary::Expm1 => self.elementary(a, math::expm1::<Fused, _>, math::expm1::<Fused, _>),
+            Unary::Log => self.elementary(a, math::log::<Fused, _>, math::log::<Fused, _>),
+            Unary::Log1p => self.elementary(a, math::log1p::<Fused, _>, math::log1p::<Fused, _>),
+            Unary::Log2 => self.elementary(a, math::log2::<Fused, _>, math::log2::<Fused, _>),
+            Unary::Log10 => self.elementary(a, math::log10::<Fused, _>, math::log10::<Fused, _>),
+            Unary::Sinh => self.elementary(a, math::sinh::<Fused, _>, math::sinh::<Fused, _>),
+            Unary::Cosh => self.elementary(a, math::cosh::<Fused, _>, math::cosh::<Fused, _>),
+            Unary::Tanh => self.elementary(a, math::tanh::<Fused, _>, math::tanh::<Fused, _>),
+            Unary::Asinh => self.elementary(a, math::asinh::<Fused, _>, math::asinh::<Fused, _>),
+            Unary::Acosh => self.elementary(a, math::acosh::<Fused, _>, math::acosh::<Fused, _>),
+            Unary::Atanh => self.elementary(a, math::atanh::<Fused, _>, math::atanh::<Fused, _>),
+            Unary::Sigmoid => self.elementary(a, math::sigmoid::<Fused, _>, math::sigmoid::<Fused, _>),
+            Unary::Softplus => self.elementary(a, math::softplus::<Fused, _>, math::softplus::<Fused, _>),
             _ => return None,
         })
     }

@@ -1,4 +1,4 @@
-//! Programs of simple instructions as machine code, for x86-64 with AVX2: one loop in which values stay in registers.
+//! Programs of simple instructions as machine code, for x86-64 with AVX2 or AVX-512: one loop in which values stay in registers.
 //!
 //! The results are the same bits as those of the loops for single instructions, which do everything else: what is not
 //! made of simple instructions, a few elements, other processors, and systems that forbid memory to become code.
@@ -6,6 +6,8 @@
 mod assembler;
 mod emit;
 mod lower;
+mod symbol;
+mod value;
 
 pub use lower::{Formula, Outside, Sink, joined};
 
@@ -13,15 +15,16 @@ use crate::number::Number;
 use crate::vm::code::Step;
 use crate::vm::machine::Place;
 use bytemuck::{Pod, Zeroable};
-use emit::{HEADER, WIDTH, emit};
+use emit::{HEADER, emit};
 use lower::Slot;
 use memmap2::{Mmap, MmapMut};
 use smallvec::SmallVec;
+use std::sync::OnceLock;
 
 /// Lanes that are left of a combined row.
 pub const LEFT: usize = 4;
 /// Elements that a combined row takes; those after the first [`LEFT`] have no meaning.
-pub const STORED: usize = WIDTH / 4;
+pub const STORED: usize = 16;
 
 /// A function made of machine code.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Native {
     code: Mmap,
     /// Bytes of an element.
     size: usize,
+    /// Bytes of a vector.
+    width: usize,
     /// The places whose memory it reads, and whether it writes there.
     pointers: SmallVec<[(u16, bool); 8]>,
     /// The places of which it reads one element in each row.
@@ -44,32 +49,48 @@ pub struct Table(SmallVec<[Lanes; 16]>);
 
 #[derive(Clone, Copy, Zeroable, Pod, Debug)]
 #[repr(C, align(32))]
-struct Lanes([u64; WIDTH / 8]);
+struct Lanes([u64; 4]);
 
 impl Lanes {
     /// An element of the given bits, again and again.
     fn filled(size: usize, bits: u64) -> Lanes {
-        Lanes([if size == 4 { bits << 32 | bits } else { bits }; WIDTH / 8])
+        Lanes([if size == 4 { bits << 32 | bits } else { bits }; 4])
     }
 }
 
-/// Whether the processor has the instructions and programs may become code.
-fn supported() -> bool {
+/// Bytes of the processor's vectors if programs may become code: 32 (AVX2) or 64 (AVX-512), unless the environment variable
+/// `COTANGENT_VECTOR_BYTES` asks for fewer. The results do not depend on it.
+fn vector_bytes() -> Option<usize> {
+    static BYTES: OnceLock<Option<usize>> = OnceLock::new();
+    *BYTES.get_or_init(|| {
+        let most =
+            std::env::var("COTANGENT_VECTOR_BYTES").ok().and_then(|most| most.parse().ok()).unwrap_or(usize::MAX);
+        available().find(|&bytes| bytes <= most)
+    })
+}
+
+fn available() -> impl Iterator<Item = usize> {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    return std::arch::is_x86_feature_detected!("avx2");
+    let has = {
+        use std::arch::is_x86_feature_detected as has;
+        let narrow = has!("avx2") && has!("fma");
+        [narrow && has!("avx512f") && has!("avx512dq"), narrow]
+    };
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    return false;
+    let has = [false; 2];
+    [64, 32].into_iter().zip(has).filter(|&(_, has)| has).map(|(bytes, _)| bytes)
 }
 
 impl Native {
     /// Steps on elements of `size` bytes. `None` if they are not simple, need too many registers, or cannot become code here.
     pub fn new(size: usize, steps: &[Step], outside: impl Fn(u16) -> Outside, sink: Sink) -> Option<Native> {
         // In double precision the lanes would need more registers than there are.
-        if !supported() || size != 4 && matches!(sink, Sink::Combine(..)) {
+        if size != 4 && matches!(sink, Sink::Combine(..)) {
             return None;
         }
+        let width = vector_bytes()?;
         let mut formula = Formula::new(size, steps, outside, sink)?;
-        let bytes = emit(&mut formula).ok()?;
+        let bytes = emit(&mut formula, width).ok()?;
         let mut memory = MmapMut::map_anon(bytes.len()).ok()?;
         memory.copy_from_slice(&bytes);
         let code = memory.make_exec().ok()?;
@@ -77,16 +98,20 @@ impl Native {
         let pointers = formula.pointers.iter().enumerate().map(|(k, &place)| (place, written(k))).collect();
         let flats = formula.flats.iter().map(|&(place, _)| place).collect();
         let combined = formula.combined.iter().map(|combined| combined.place).collect();
-        Some(Native { code, size, pointers, flats, combined, slots: formula.slots })
+        Some(Native { code, size, width, pointers, flats, combined, slots: formula.slots })
     }
 
     /// A table for [`run`](Native::run).
     pub fn table(&self) -> Table {
-        let mut table = SmallVec::from_elem(Lanes::zeroed(), HEADER);
-        table.extend(self.slots.iter().map(|slot| match slot {
-            Slot::Bits(bits) => Lanes::filled(self.size, *bits),
-            Slot::Flat | Slot::Computed => Lanes::zeroed(),
-        }));
+        let each = self.width / size_of::<Lanes>();
+        let mut table = SmallVec::from_elem(Lanes::zeroed(), HEADER * each);
+        for slot in &self.slots {
+            let lanes = match slot {
+                Slot::Bits(bits) => Lanes::filled(self.size, *bits),
+                Slot::Flat | Slot::Computed => Lanes::zeroed(),
+            };
+            table.extend(std::iter::repeat_n(lanes, each));
+        }
         Table(table)
     }
 
@@ -100,7 +125,8 @@ impl Native {
         [rows, len]: [usize; 2],
         strides: &[usize],
     ) {
-        assert_eq!((size_of::<T>(), table.0.len()), (self.size, HEADER + self.slots.len()));
+        let each = self.width / size_of::<Lanes>();
+        assert_eq!((size_of::<T>(), table.0.len()), (self.size, (HEADER + self.slots.len()) * each));
         if rows == 0 {
             return;
         }
@@ -128,14 +154,17 @@ impl Native {
         }
         let read = self.pointers.iter().map(|&(place, _)| place).chain(self.flats.iter().copied());
         pointers.extend(read.map(|place| stride(place) * self.size));
-        pointers.extend(self.combined.iter().map(|_| WIDTH));
-        let rest = len * self.size % WIDTH;
-        if rest > 0 {
-            let set = |byte: usize| if byte < rest { !0u32 as u64 } else { 0 };
-            table.0[0] = Lanes(std::array::from_fn(|k| set(8 * k) | set(8 * k + 4) << 32));
-        }
+        pointers.extend(self.combined.iter().map(|_| STORED * self.size));
+        let rest = len * self.size % self.width;
+        table.0[0] = match self.width {
+            64 => Lanes([(1 << (rest / self.size)) - 1, 0, 0, 0]),
+            _ => Lanes(std::array::from_fn(|k| {
+                let set = |byte: usize| if byte < rest { !0u32 as u64 } else { 0 };
+                set(8 * k) | set(8 * k + 4) << 32
+            })),
+        };
         let numbers = [len * self.size - rest, rest, rows, pointers.as_mut_ptr().expose_provenance()];
-        table.0[1] = Lanes(numbers.map(|number| number as u64));
+        table.0[each] = Lanes(numbers.map(|number| number as u64));
         self.call(&mut pointers, &mut table.0);
     }
 
@@ -149,10 +178,10 @@ impl Native {
             // long as `self`.
             let code = unsafe { std::mem::transmute::<*const u8, Code>(self.code.as_ptr()) };
             // SAFETY: `new` saw that the processor has the instructions. `run`, the only caller, took each pointer from a
-            // slice that holds as many rows as the table says, a writable one if the code writes there. Two pointers are equal
-            // only if the formula has them as one place or overwrites one by the other; the code loads all of a vector's
-            // arguments before it stores. It reads and writes the table at the slots that it was made with; `run` checked
-            // their number. It keeps the registers that a callee has to keep.
+            // slice that holds as many rows as the table says, a writable one if the code writes there. Two pointers are
+            // equal only if the formula has them as one place or overwrites one by the other; the code loads all arguments
+            // of the vectors of a turn before it stores their results. It reads and writes the table at the slots that it
+            // was made with; `run` checked their number. It keeps the registers that a callee has to keep.
             unsafe { code(pointers.as_mut_ptr(), table.as_mut_ptr()) }
         }
         #[cfg(not(target_arch = "x86_64"))]
