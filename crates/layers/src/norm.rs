@@ -1,7 +1,7 @@
 //! Normalizations.
 
 use crate::layer::{Layer, Mode, Norm};
-use cotangent_core::{Buffer, Param, Shape, Tensor, module, pointwise, resolve_axis};
+use cotangent_core::{Buffer, Expr, Param, Shape, Tensor, module, pointwise_with, resolve_axis};
 
 /// What a [`BatchNorm`] makes of the [`Mode`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -120,7 +120,8 @@ impl BatchNorm {
         let (rate, count) = (self.rate, count as f64);
         let unbiased = if self.biased { 1.0 } else { count / (count - 1.0) };
         let towards = |running: &Tensor, batch: &Tensor, factor: f64| {
-            pointwise(move |[r, b]| r + (b * factor - r) * rate).call([running, &batch.to(running.dtype())])
+            pointwise_with([factor, rate], |[r, b]: [Expr; 2], [factor, rate]: [Expr; 2]| r + (b * factor - r) * rate)
+                .call([running, &batch.to(running.dtype())])
         };
         self.mean.update(|running| towards(running, mean, 1.0));
         self.var.update(|running| towards(running, var, unbiased));

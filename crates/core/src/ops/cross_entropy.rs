@@ -5,7 +5,7 @@ use crate::backend::Fold;
 use crate::check::{index, real};
 use crate::dtype::DType;
 use crate::expr::Expr;
-use crate::pointwise::pointwise;
+use crate::pointwise::{pointwise, pointwise_with};
 use crate::shape::{Shape, keep, resolve_axis};
 use crate::tensor::{Tensor, same_dtype};
 
@@ -127,8 +127,8 @@ impl CrossEntropy {
         let total = x.logsumexp(keep(axis));
         let certain = 1.0 - self.smoothing;
         let chosen = plain.gather_for("cross_entropy", axis, &labels.index);
-        let own = move |[x, z, w]: [Expr; 3]| w.eq(0.0).select(0.0, certain * w * (z - x));
-        let mut losses = pointwise(own).call([&chosen, &total.detach(), &labels.weight]);
+        let own = |[x, z, w]: [Expr; 3], [certain]: [Expr; 1]| w.eq(0.0).select(0.0, certain * w * (z - x));
+        let mut losses = pointwise_with([certain], own).call([&chosen, &total.detach(), &labels.weight]);
         let uniform = self.uniform(x, labels.axis);
         let mut spread = x.device().full((), 0.0, x.dtype());
         if self.smoothing > 0.0 {
@@ -142,7 +142,7 @@ impl CrossEntropy {
         // Few arguments make a fast map: what is per sample is computed before, and an ignored label is −1.
         let marked = pointwise(|[t, v]| v.select(t, -1.0)).call([&labels.index, &labels.valid]).to(x.dtype());
         let (weight, smooth) = (labels.weight.clone(), self.smoothing > 0.0);
-        let factors = move |[g, w, s]: [Expr; 3]| [g * (certain * w + s), g * (certain * w)];
+        let factors = |[g, w, s]: [Expr; 3], [certain]: [Expr; 1]| [g * (certain * w + s), g * (certain * w)];
         let hard = |[x, z, p, t, k]: [Expr; 5]| t.lt(0.0).select(0.0, p * ((x - z).exp() - t.eq(k)));
         let soft = |[x, z, p, t, k, q, g, u]: [Expr; 8]| {
             t.lt(0.0).select(0.0, p * (x - z).exp() - t.eq(k).select(q, 0.0) - g * u)
@@ -150,7 +150,7 @@ impl CrossEntropy {
         losses
             .record("cross_entropy")
             .wrt(x, [x, &total], move |g, [x, total]| {
-                let [p, q] = pointwise(factors).named("cross_entropy").call([g, &weight, &spread]);
+                let [p, q] = pointwise_with([certain], factors).named("cross_entropy").call([g, &weight, &spread]);
                 if smooth {
                     let args = [x, total, &p, &marked, &places, &q, g, &uniform];
                     pointwise(soft).named("cross_entropy").call(args)

@@ -6,7 +6,7 @@
 use crate::backend::Fold;
 use crate::check::real;
 use crate::expr::Expr;
-use crate::pointwise::{pointwise, stretched_axes};
+use crate::pointwise::{pointwise, pointwise_with, stretched_axes};
 use crate::shape::{Axes, Shape, keep, resolve_axis};
 use crate::tape::at_caller;
 use crate::tensor::Tensor;
@@ -189,7 +189,7 @@ impl Tensor {
         let mean = &if centered { x.mean(group.axes()) } else { number(x, 0.0) };
         let squares = pointwise(|[x, m]| (x - m).square()).named(op).fold(Fold::Sum, group.axes(), [x, mean]);
         let var = squares / group.count;
-        let scale = &pointwise(move |[v]| (v + eps).rsqrt()).named(op).call([&var]);
+        let scale = &pointwise_with([eps], |[v]: [Expr; 1], [eps]| (v + eps).rsqrt()).named(op).call([&var]);
         let formula = |[x, m, r, w, b]: [Expr; 5]| (x - m) * (r * w) + b;
         let plain = [x, mean, scale, weight, bias].map(Tensor::detach);
         let out = pointwise(formula).call(plain.each_ref());
@@ -252,10 +252,11 @@ impl Group {
             };
             let (share, centered) = (1.0 / self.count, if self.centered { 1.0 } else { 0.0 });
             // Everything that is the same in a group or a parameter is computed before the elements.
-            let formula = move |[g, x, m, r, w, p, l]: [Expr; 7]| {
-                g * (w * r) - l * (share * centered) * r - (x - m) * (p * share * (r * r))
+            let formula = |[g, x, m, r, w, p, l]: [Expr; 7], [share, level]: [Expr; 2]| {
+                g * (w * r) - l * level * r - (x - m) * (p * share * (r * r))
             };
-            pointwise(formula).named(op).call([g, x, mean, scale, weight, &projection, &level])
+            let formula = pointwise_with([share, share * centered], formula).named(op);
+            formula.call([g, x, mean, scale, weight, &projection, &level])
         });
         let [by_weight, by_bias] = match parameters {
             Some([product, plain]) => {

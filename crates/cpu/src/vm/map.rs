@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// Elements that one thread takes at a time, at least and at most.
 const ITEM: Range<usize> = 16 * 1024..128 * 1024;
 
+/// Tasks for each thread from which on none is divided.
+const MANY: usize = 8;
+
 /// See [`Backend::map`](cotangent_core::backend::Backend::map).
 pub fn map(cpu: &Cpu, call: Call) -> Outputs {
     with_number!(compute_dtype(&call.args), T => {
@@ -126,6 +129,11 @@ impl<'a> Task<'a> {
         Task { call, donors, buffers }
     }
 
+    /// About how long it takes.
+    fn cost(&self) -> usize {
+        self.call.shape.count().saturating_mul(self.call.program.compiled(Code::new).cost + 1)
+    }
+
     /// What is to be computed, and the memory of its results.
     fn job<T: Number>(&mut self) -> (Job<'_>, Chunks<'_>) {
         let Task { call, donors, buffers } = self;
@@ -177,6 +185,18 @@ impl<'a> Task<'a> {
 
 /// Runs all tasks; threads share them.
 fn run<T: Number>(cpu: &Cpu, tasks: &mut [Task]) {
+    let largest = tasks.iter().map(|task| task.call.shape.count()).max();
+    let many = tasks.len() >= MANY * cpu.threads.count() && largest <= Some(ITEM.end);
+    if many && cpu.worth_threads(tasks.iter().map(Task::cost).sum()) {
+        // Enough for all threads without dividing any.
+        return cpu.threads.each(tasks.len(), tasks.iter_mut(), |task| {
+            if task.call.shape.count() > 0 {
+                let dtypes = task.call.outputs.clone();
+                let (job, outputs) = task.job::<T>();
+                blocks::<T>(&job, &dtypes, 0..job.grid.blocks, outputs);
+            }
+        });
+    }
     let dtypes: SmallVec<[_; 1]> = tasks.iter().map(|task| task.call.outputs.clone()).collect();
     let filled = tasks.iter_mut().zip(&dtypes).filter(|(task, _)| task.call.shape.count() > 0);
     let (mut jobs, mut memory): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) = Default::default();
