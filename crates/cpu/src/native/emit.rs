@@ -39,7 +39,7 @@ pub fn emit(formula: &mut Formula, width: usize) -> Result<Vec<u8>, TooLarge> {
     if formula.pointers.len() > POINTERS.len() || MOST_ABREAST * formula.values.len() > Id::MAX.into() {
         return Err(TooLarge);
     }
-    // A value that is combined counts as one that changes, even if it is a number.
+    // What is computed of numbers alone is a number, too.
     let mut flat: Vec<Option<usize>> = vec![];
     for at in 0..formula.values.len() {
         let value = formula.values[at];
@@ -61,8 +61,8 @@ pub fn emit(formula: &mut Formula, width: usize) -> Result<Vec<u8>, TooLarge> {
     };
     let mut invariant: Vec<usize> = (0..flat.len()).filter(|&id| flat[id].is_some() && uses(id) > 0).collect();
     invariant.sort_by_key(|&id| std::cmp::Reverse(uses(id)));
-    // Two vectors abreast if there are registers for them. As many of the numbers that do not change stay in registers as
-    // the others leave room for.
+    // Several vectors abreast if there are registers for them. As many of the numbers that do not change stay in registers
+    // as the others leave room for.
     let registers = if width == 64 { 32 } else { MASK };
     let kept = invariant.len().min(registers as usize);
     let most = if formula.combined.is_empty() { MOST_ABREAST } else { 2 };

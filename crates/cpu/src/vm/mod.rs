@@ -61,9 +61,9 @@ fn straighten(cpu: &Cpu, call: &mut Call) {
 
 /// Elements from which on a program becomes machine code.
 const NATIVE: usize = 2048;
-/// Elements of a block whose values stay in registers: few enough that two threads share a small tensor.
-const NATIVE_BLOCK: usize = 16384;
-/// Rows from this length on are blocks of their own if values stay in registers.
+/// Elements of a block whose values stay in registers: few enough that threads share a small tensor.
+const NATIVE_BLOCK: usize = 16 * 1024;
+/// Shorter rows are not worth what machine code does before each.
 const NATIVE_ROW: usize = 48;
 
 impl<'a> Job<'a> {
