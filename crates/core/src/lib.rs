@@ -78,7 +78,9 @@ mod shape;
 mod tape;
 mod tensor;
 
-pub use autograd::{Grads, checkpoint, custom_vjp, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+pub use autograd::{
+    Grads, checkpoint, checkpoint_sequential, custom_vjp, hessian, hvp, jacobian, jvp, value_and_grad, vjp,
+};
 pub use backend::{Fold, Memory};
 pub use device::{DefaultDevice, Device};
 pub use dtype::{Bool, Compute, DType, Element};

@@ -204,6 +204,21 @@ fn a_checkpoint_holds_only_its_inputs() {
 }
 
 #[test]
+fn segments_hold_only_their_inputs() {
+    let _alone = alone();
+    let device = device();
+    let size = 10_000 * 4;
+    let x = filled(&device, [1, 10_000], 0.1).tracked();
+    let before = device.memory().live;
+    let layers = || (0..16).map(|_| |x: &Tensor| x.sin());
+    let y = cotangent_core::checkpoint_sequential(layers(), 4, &x);
+    // The results of three segments, and of each layer of the fourth.
+    assert!(device.memory().live - before <= 7 * (size + 64));
+    let plain = layers().fold(x.clone(), |x, layer| layer(&x));
+    assert!(y.sum(..).backward()[&x] == plain.sum(..).backward()[&x]);
+}
+
+#[test]
 fn parts_of_a_graph_can_be_dropped_in_any_order() {
     let _alone = alone();
     let before = live_nodes();
