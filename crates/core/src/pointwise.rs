@@ -3,8 +3,9 @@
 use crate::backend::{Arg, Call, Fold, View};
 use crate::dtype::{Compute, DType};
 use crate::expr::{Binary, Expr, Inst, IntoExpr, Kind, Outputs, Traced, Unary, VjpKey, trace, trace_with};
+use crate::prepared::Prepared;
 use crate::shape::{Axes, Layout, Shape};
-use crate::tape::{Node, at_caller, tracked};
+use crate::tape::{Node, tracked};
 use crate::tensor::{Tensor, checked_count, same_device, same_dtype};
 use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
@@ -73,7 +74,7 @@ impl<const N: usize, O: Outputs> Pointwise<N, O> {
         O::pack(apply(self.name, &self.traced, args.into_iter().map(Into::into).collect()))
     }
 
-    /// The function with its arguments, to be evaluated along with others: see [`evaluate_all`].
+    /// The function with its arguments, to be evaluated along with others: see [`evaluate_all`](crate::evaluate_all).
     pub fn prepare(self, args: [Tensor; N]) -> Prepared {
         Prepared { name: self.name, traced: self.traced, args: args.into_iter().collect() }
     }
@@ -92,55 +93,6 @@ impl<const N: usize, O: Outputs> Pointwise<N, O> {
         let (reduced, keep) = axes.into().resolve(self.name, &common_shape(self.name, &args));
         O::pack(reduce(self.name, &self.traced, args, fold, &reduced, keep))
     }
-}
-
-/// A function with its arguments that has not been evaluated yet; see [`evaluate_all`].
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    name: &'static str,
-    traced: Traced,
-    args: Vec<Tensor>,
-}
-
-/// Evaluates functions that do not depend on each other, in one pass if they are on one device: what many small ones cost
-/// besides their arithmetic, they cost once. Nothing is recorded for gradients, and the arguments may be overwritten.
-///
-/// ```
-/// # use cotangent_core::*;
-/// let [x, y] = [Tensor::ones([2]), Tensor::ones([3])];
-/// let double = pointwise(|[x]: [Expr; 1]| x + x);
-/// let results = evaluate_all(vec![double.clone().prepare([x]), double.prepare([y])]);
-/// assert_eq!(results[1][0].to_vec::<f32>(), [2.0; 3]);
-/// ```
-///
-/// # Panics
-/// As [`Pointwise::call`] does.
-#[track_caller]
-pub fn evaluate_all(prepared: Vec<Prepared>) -> Vec<Vec<Tensor>> {
-    let Some(device) = prepared.first().map(|first| first.args[0].device().clone()) else { return vec![] };
-    if prepared.iter().any(|other| other.args[0].device() != &device) {
-        return at_caller(|| prepared.into_iter().flat_map(|one| evaluate_all(vec![one])).collect());
-    }
-    let mut plans: Vec<(Plan, Traced)> = vec![];
-    let mut given: Vec<SmallVec<[Arg; 4]>> = vec![];
-    for Prepared { name, traced, args } in prepared {
-        let args: Args = args.into_iter().map(Cow::Owned).collect();
-        let plan = Plan::new(name, &traced, &args);
-        given.push(args.into_iter().map(|x| x.into_owned().into_arg(&plan.shape)).collect());
-        plans.push((plan, traced));
-    }
-    let mut calls = vec![];
-    for ((plan, traced), args) in plans.iter().zip(given) {
-        let (program, uniforms) = (&*traced.program, &*traced.uniforms);
-        calls.push(Call { program, uniforms, args, shape: &plan.shape, outputs: plan.outputs.clone() });
-    }
-    let results = device.backend().map_all(calls).into_iter().zip(&plans);
-    let tensors = results.map(|(storages, (plan, _))| {
-        let layout = Layout::contiguous(&plan.shape);
-        let made = storages.into_iter().zip(&plan.outputs);
-        made.map(|(storage, &dtype)| Tensor::from_storage(storage, layout.clone(), dtype, device.clone())).collect()
-    });
-    tensors.collect()
 }
 
 impl<'a> From<&'a Tensor> for Cow<'a, Tensor> {
@@ -193,17 +145,17 @@ pub(crate) type Args<'a> = SmallVec<[Cow<'a, Tensor>; 4]>;
 pub(crate) type Results = SmallVec<[Tensor; 2]>;
 
 /// What a call of a program on given arguments amounts to.
-struct Plan {
+pub(crate) struct Plan {
     /// The shape iterated over.
-    shape: Shape,
+    pub shape: Shape,
     /// Element types of the outputs.
-    outputs: SmallVec<[DType; 2]>,
+    pub outputs: SmallVec<[DType; 2]>,
 }
 
 impl Plan {
     /// Checks the arguments; panics at the user's line.
     #[track_caller]
-    fn new(op: &str, traced: &Traced, args: &[Cow<Tensor>]) -> Plan {
+    pub fn new(op: &str, traced: &Traced, args: &[Cow<Tensor>]) -> Plan {
         let shape = common_shape(op, args);
         let dtype = common_dtype(op, args);
         let program = &traced.program;

@@ -54,25 +54,25 @@ pub fn emit(formula: &mut Formula, width: usize) -> Result<Vec<u8>, TooLarge> {
             _ => None,
         });
     }
-    let uses = |id: usize| {
-        let varying = |at: &usize| flat[*at].is_none();
-        let operands = (0..flat.len()).filter(varying).flat_map(|at| formula.values[at].operands());
-        operands.filter(|&operand| operand as usize == id).count()
-    };
-    let mut invariant: Vec<usize> = (0..flat.len()).filter(|&id| flat[id].is_some() && uses(id) > 0).collect();
-    invariant.sort_by_key(|&id| std::cmp::Reverse(uses(id)));
+    let mut uses = vec![0; flat.len()];
+    for at in (0..flat.len()).filter(|&at| flat[at].is_none()) {
+        formula.values[at].operands().iter().for_each(|&operand| uses[operand as usize] += 1);
+    }
+    let mut invariant: Vec<usize> = (0..flat.len()).filter(|&id| flat[id].is_some() && uses[id] > 0).collect();
+    invariant.sort_by_key(|&id| std::cmp::Reverse(uses[id]));
+    let chooses = |id: usize| width == 64 && flat[id].is_none() && formula.chooses(id as Id);
+    let chooses: Vec<bool> = (0..flat.len()).map(chooses).collect();
     // Several vectors abreast if there are registers for them. As many of the numbers that do not change stay in registers
     // as the others leave room for.
     let registers = if width == 64 { 32 } else { MASK };
     let kept = invariant.len().min(registers as usize);
     let most = if formula.combined.is_empty() { MOST_ABREAST } else { 2 };
-    let ways = (1..=most)
-        .rev()
-        .filter(|n: &usize| n.is_power_of_two())
-        .flat_map(|abreast| (0..=kept).rev().map(move |count| (abreast, count)));
-    ways.into_iter()
+    [MOST_ABREAST, 2, 1]
+        .into_iter()
+        .filter(|&abreast| abreast <= most)
+        .flat_map(|abreast| (0..=kept).rev().map(move |count| (abreast, count)))
         .find_map(|(abreast, count)| {
-            Emitter::new(formula, &flat, width, registers).function(&invariant[..count], abreast).ok()
+            Emitter::new(formula, &flat, &chooses, width, registers).function(&invariant[..count], abreast).ok()
         })
         .ok_or(TooLarge)
 }
@@ -91,16 +91,20 @@ pub(super) struct Emitter<'a> {
     pub(super) uses: Vec<usize>,
     pub(super) free: Vec<Vector>,
     /// Which values are comparisons that only choose between others. With vectors of 64 bytes those are in mask registers.
-    pub(super) chooses: Vec<bool>,
+    pub(super) chooses: &'a [bool],
     pub(super) free_masks: Vec<u8>,
 }
 
 impl<'a> Emitter<'a> {
-    fn new(formula: &'a Formula, flat: &'a [Option<usize>], width: usize, registers: Vector) -> Self {
+    fn new(
+        formula: &'a Formula,
+        flat: &'a [Option<usize>],
+        chooses: &'a [bool],
+        width: usize,
+        registers: Vector,
+    ) -> Self {
         let (at, uses) = (vec![None; MOST_ABREAST * flat.len()], vec![0; MOST_ABREAST * flat.len()]);
         let assembler = Assembler { wide: width == 64, ..Assembler::default() };
-        let chooses =
-            (0..flat.len()).map(|id| width == 64 && flat[id].is_none() && formula.chooses(id as Id)).collect();
         let (free, free_masks) = ((0..registers).rev().collect(), MASKS.collect());
         Emitter { assembler, formula, width, flat, at, uses, free, chooses, free_masks }
     }

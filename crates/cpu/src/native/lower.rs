@@ -40,9 +40,7 @@ impl Value {
             Value::Fma(a, b, c) | Value::Blend(a, b, c) => SmallVec::from_slice(&[a, b, c]),
         }
     }
-}
 
-impl Value {
     /// The same of other operands.
     pub fn map(self, f: impl Fn(Id) -> Id) -> Value {
         match self {
@@ -162,7 +160,8 @@ impl Formula {
                 Sink::Combine(fold, _) => {
                     let (join, start) = joined(fold)?;
                     let (start, running) = (formula.number(start), formula.add(Value::Running(k)));
-                    let next = formula.join(join, value, running)?;
+                    let [a, b] = ordered(join, running, value);
+                    let next = formula.binary(join, a, b)?;
                     formula.combined.push(Combined { place, start, next, join });
                 }
             }
@@ -291,11 +290,6 @@ impl Formula {
         self.one(Opcode::ROUND, a, Some(how | QUIET))
     }
 
-    /// One more value combined with what there was before: the order of the operands decides about NaN and zeros.
-    fn join(&mut self, join: Binary, value: Id, running: Id) -> Option<Id> {
-        if join == Binary::Add { self.binary(join, running, value) } else { self.binary(join, value, running) }
-    }
-
     /// A function of the library, for either size.
     fn elementary(
         &mut self,
@@ -418,6 +412,11 @@ impl Formula {
             _ => return None,
         })
     }
+}
+
+/// The operands that combine one more value with what there was before: their order decides about NaN and zeros.
+pub fn ordered<I>(join: Binary, running: I, value: I) -> [I; 2] {
+    if join == Binary::Add { [running, value] } else { [value, running] }
 }
 
 /// How a fold combines two numbers, and what it begins with; `None` for products, which leave the range of the type.

@@ -9,7 +9,7 @@ mod lower;
 mod symbol;
 mod value;
 
-pub use lower::{Formula, Outside, Sink, joined};
+pub use lower::{Formula, Outside, Sink, joined, ordered};
 
 use crate::number::Number;
 use crate::vm::code::Step;

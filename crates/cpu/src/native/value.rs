@@ -61,12 +61,10 @@ impl Emitter<'_> {
             Value::Fma(a, b, c) => return self.fma(a, b, c),
             Value::Blend(no, yes, mask) if self.in_mask(mask) => {
                 let no_at = self.operand(no)?;
-                let yes_at = self.at[yes as usize].map_or_else(|| self.slot(yes as usize), Right::Register);
+                let yes_at = self.right(yes);
                 let mask_at = self.operand(mask)?;
                 self.done(no, no_at);
-                if let Right::Register(register) = yes_at {
-                    self.done(yes, register);
-                }
+                self.done_right(yes, yes_at);
                 let to = self.register()?;
                 self.assembler.masked(mask_at, Opcode::CHOOSE.of(self.formula.size), to, no_at, yes_at, true);
                 self.done(mask, mask_at);
@@ -91,16 +89,11 @@ impl Emitter<'_> {
             Value::Load(_) | Value::Slot(_) | Value::Running(_) => unreachable!("not computed"),
         };
         let left_at = left.map(|a| self.operand(a)).transpose()?;
-        let right_at = match self.at[right as usize] {
-            None if op.reads_memory() => self.slot(right as usize),
-            _ => Right::Register(self.operand(right)?),
-        };
+        let right_at = if op.reads_memory() { self.right(right) } else { Right::Register(self.operand(right)?) };
         if let (Some(left), Some(left_at)) = (left, left_at) {
             self.done(left, left_at);
         }
-        if let Right::Register(register) = right_at {
-            self.done(right, register);
-        }
+        self.done_right(right, right_at);
         let to = self.register()?;
         if op.is_comparison() {
             self.compare(op, to, left_at.unwrap_or(0), right_at, immediate);
@@ -119,15 +112,10 @@ impl Emitter<'_> {
         let op = if sum { Opcode::FMA_231 } else { Opcode::FMA_213 };
         let to = self.taken(result)?;
         let left_at = self.operand(left)?;
-        let right_at = match self.at[right as usize] {
-            Some(register) => Right::Register(register),
-            None => self.slot(right as usize),
-        };
+        let right_at = self.right(right);
         self.assembler.vector(op.of(self.formula.size), to, left_at, right_at, None);
         self.done(left, left_at);
-        if let Right::Register(register) = right_at {
-            self.done(right, register);
-        }
+        self.done_right(right, right_at);
         Ok(to)
     }
 
@@ -138,8 +126,7 @@ impl Emitter<'_> {
             return Ok(self.at[id as usize].take().expect("it is in a register"));
         }
         let (to, from) = (self.register()?, self.at[id as usize]);
-        let source = from.map_or_else(|| self.slot(id as usize), Right::Register);
-        self.assembler.vector(Opcode::LOAD, to, 0, source, None);
+        self.assembler.vector(Opcode::LOAD, to, 0, self.right(id), None);
         if let Some(register) = from {
             self.done(id, register);
         }
@@ -154,6 +141,18 @@ impl Emitter<'_> {
         let register = self.register()?;
         self.assembler.vector(Opcode::LOAD, register, 0, self.slot(id as usize), None);
         Ok(register)
+    }
+
+    /// A value as a right operand: in its register, or in memory if it is in none.
+    fn right(&self, id: Id) -> Right {
+        self.at[id as usize].map_or_else(|| self.slot(id as usize), Right::Register)
+    }
+
+    /// [`done`](Self::done) with a right operand.
+    fn done_right(&mut self, id: Id, right: Right) {
+        if let Right::Register(register) = right {
+            self.done(id, register);
+        }
     }
 
     /// One reading of a value less; its register is free after the last, and at once if it was made for this reading.
@@ -182,11 +181,9 @@ impl Emitter<'_> {
     pub(super) fn comparison(&mut self, value: Value) -> Result<u8, TooLarge> {
         let Value::Two(op, a, b, how) = value else { unreachable!("a comparison has two operands") };
         let left = self.operand(a)?;
-        let right = self.at[b as usize].map_or_else(|| self.slot(b as usize), Right::Register);
+        let right = self.right(b);
         self.done(a, left);
-        if let Right::Register(register) = right {
-            self.done(b, register);
-        }
+        self.done_right(b, right);
         if self.free_masks.len() == 1 {
             return Err(TooLarge);
         }

@@ -52,6 +52,16 @@ pub enum Splat {
     Uniform(usize),
 }
 
+impl Splat {
+    /// Its value, given those of the run-time constants.
+    pub fn value(self, uniforms: &[f64]) -> f64 {
+        match self {
+            Splat::Const(x) => x,
+            Splat::Uniform(k) => uniforms[k],
+        }
+    }
+}
+
 /// A program over places: first the arguments, then the splats, then the outputs, then temporary values.
 #[derive(Debug)]
 pub struct Code {

@@ -7,7 +7,7 @@ use super::code::Code;
 use super::machine::{Input, Job, Worker, with_scratch};
 use super::map::count_cost;
 use super::plan::Purpose;
-use super::reduce::{Pieces, ROWS, Reduction};
+use super::reduce::{self, Pieces, ROWS, Reduction};
 use super::small::{evaluate_small, is_small};
 use super::{axes, compute_dtype, straighten};
 use crate::Cpu;
@@ -52,16 +52,22 @@ fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Ou
     let whole = !last && tail == 0;
     let grid = Grid::new(extents, if last || whole { 0 } else { group }, BLOCK);
     let inputs = call.args.iter().zip(strides).zip(&code.reads);
-    let inputs = inputs.map(|((arg, strides), &read)| Input::new::<T>(arg.view(), strides, &grid, read)).collect();
-    let job = Job::new::<T>(code, call.uniforms, grid, inputs, Purpose::Inspect);
+    let inputs: SmallVec<[Input; 4]> =
+        inputs.map(|((arg, strides), &read)| Input::new::<T>(arg.view(), strides, &grid, read)).collect();
 
     let inner: usize = if whole { 1 } else { shape[tail..].iter().product() };
-    let plan = if last || whole { Plan::rows(&job.grid, inner) } else { Plan::columns(&job.grid, &shape, group, tail) };
     let columns = !(last || whole);
+    let plan = if columns { Plan::columns(&grid, &shape, group, tail) } else { Plan::rows(&grid, inner) };
     // Machine code knows only rows and columns, with one axis that is folded.
     let simple = if columns { tail - group == 1 && tail + 1 == shape.len() } else { last };
-    let new = || Reduction::new::<T>(code, call.uniforms, &job.grid, &job.inputs, fold, columns);
-    let native = if simple { new() } else { None };
+    let native = if simple { reduce::plan::<T>(code, &grid, &inputs, fold, columns) } else { None };
+    let is_native = native.is_some();
+    let uniforms = call.uniforms;
+    let job = match native {
+        Some(plan) => Job { code, uniforms, grid, inputs, plan, width: BLOCK },
+        None => Job::new::<T>(code, uniforms, grid, inputs, Purpose::Inspect),
+    };
+    let native = is_native.then_some(Reduction { job: &job, fold });
     let mut partials = plan.run::<T>(cpu, &job, fold, native.as_ref());
     // The first stage has turned the innermost reduced axes into one of `plan.left` partial results.
     if !whole {

@@ -1,6 +1,6 @@
 //! Runs a program on one block after the other.
 
-use super::code::{Code, Op, Splat, Step};
+use super::code::{Code, Op, Step};
 #[cfg(doc)]
 use super::plan::Purpose;
 use super::plan::{Piece, Plan};
@@ -131,10 +131,7 @@ impl<'a, T: Number> Machine<'a, T> {
     pub fn push_splats(&mut self, len: usize, mut fresh: impl FnMut() -> &'a mut [T]) {
         for splat in &self.code.splats {
             let place = fresh();
-            place[..len].fill(T::of(match *splat {
-                Splat::Const(x) => x,
-                Splat::Uniform(k) => self.uniforms[k],
-            }));
+            place[..len].fill(T::of(splat.value(self.uniforms)));
             self.places.push(Place::Write(place));
         }
     }

@@ -4,7 +4,7 @@ use super::code::Code;
 use super::machine::{Access, Input, Job, Worker, store, with_scratch};
 use super::plan::{Plan, Purpose};
 use super::small::{evaluate_small, is_small};
-use super::{NATIVE, NATIVE_BLOCK, NATIVE_ROW, axes, compute_dtype, straighten};
+use super::{NATIVE, NATIVE_BLOCK, NATIVE_ROW, axes, compute_dtype, flat_in_rows, straighten};
 use crate::Cpu;
 use crate::axes::{BLOCK, Grid};
 use crate::number::{Number, with_number};
@@ -227,23 +227,15 @@ fn run<T: Number>(cpu: &Cpu, tasks: &mut [Task]) {
 
 /// How the program runs on whole rows of the merged axes, if it is simple enough that values stay in registers.
 fn native_plan<T: Number>(call: &Call, code: &Code, extents: &[usize], strides: &[Strides]) -> Option<Arc<Plan>> {
-    let last = extents.len() - 1;
-    if extents[last] < NATIVE_ROW || call.shape.count() < NATIVE || !T::DTYPE.is_float() {
+    let long = extents[extents.len() - 1] >= NATIVE_ROW && call.shape.count() >= NATIVE;
+    let stored = call.outputs.iter().all(|&dtype| dtype == T::DTYPE);
+    if !long || !stored || !T::DTYPE.is_float() {
         return None;
     }
-    let mut flat = 0;
-    for (k, arg) in call.args.iter().enumerate().filter(|&(k, _)| code.reads[k]) {
-        let forward = last == 0 || strides[k][last - 1] >= 0;
-        match strides[k][last] {
-            _ if arg.view().dtype != T::DTYPE || !forward => return None,
-            0 => flat |= 1 << k,
-            1 => {}
-            _ => return None,
-        }
-    }
-    let stored = call.outputs.iter().all(|&dtype| dtype == T::DTYPE);
+    let args = call.args.iter().zip(strides).zip(&code.reads);
+    let flat = flat_in_rows::<T>(args.map(|((arg, strides), &read)| (read, arg.view().dtype, strides)))?;
     let plan = code.plan(size_of::<T>(), flat, Purpose::Store, true);
-    (stored && plan.is_native()).then_some(plan)
+    plan.is_native().then_some(plan)
 }
 
 /// About how long the whole job takes.

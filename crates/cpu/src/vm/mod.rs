@@ -66,6 +66,21 @@ const NATIVE_BLOCK: usize = 16 * 1024;
 /// Shorter rows are not worth what machine code does before each.
 const NATIVE_ROW: usize = 48;
 
+/// The arguments, of those that are read, that are one number in each row, as bits. `None` if not all lie in rows that
+/// machine code can read in place. Of each argument: whether it is read, its element type, its strides.
+fn flat_in_rows<'a, T: Number>(args: impl Iterator<Item = (bool, DType, &'a Strides)>) -> Option<u64> {
+    let mut flat = 0;
+    for (k, (_, dtype, strides)) in args.enumerate().filter(|(_, (read, ..))| *read) {
+        let (&inner, outer) = strides.split_last()?;
+        let forward = outer.last().is_none_or(|&stride| stride >= 0);
+        if dtype != T::DTYPE || !forward || !matches!(inner, 0 | 1) {
+            return None;
+        }
+        flat |= u64::from(inner == 0) << k;
+    }
+    Some(flat)
+}
+
 impl<'a> Job<'a> {
     /// A job on blocks of [`BLOCK`] elements.
     fn new<T: Number>(

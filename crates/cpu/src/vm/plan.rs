@@ -1,7 +1,7 @@
 //! In which pieces the steps of a program run: machine code as far as it goes, loops for single steps for the rest.
 
 use super::code::{Code, Op, Step};
-use crate::native::{Formula, Native, Outside, Sink, joined};
+use crate::native::{Formula, Native, Outside, Sink, joined, ordered};
 use cotangent_core::backend::Fold;
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -129,9 +129,8 @@ fn accumulating(code: &Code, fold: Fold) -> Option<(Vec<Step>, SmallVec<[u16; 2]
     let (mut steps, mut accumulators) = (code.steps.clone(), SmallVec::new());
     for (k, result) in code.output_places().into_iter().enumerate() {
         let to = code.accumulator(k) as u16;
-        // As in the loops that combine rows, which the order matters to where NaN and zeros are.
-        let from = if fold == Fold::Sum { [to, result, 0] } else { [result, to, 0] };
-        steps.push(Step { op: Op::Binary(join), to, from });
+        let [a, b] = ordered(join, to, result);
+        steps.push(Step { op: Op::Binary(join), to, from: [a, b, 0] });
         accumulators.push(to);
     }
     Some((steps, accumulators))

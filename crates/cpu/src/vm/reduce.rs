@@ -1,7 +1,8 @@
 //! Folds of programs that are machine code. They combine the same elements in the same order as blocks do.
 
-use super::code::{Code, Splat};
-use super::machine::{Input, Place, with_scratch};
+use super::code::Code;
+use super::flat_in_rows;
+use super::machine::{Input, Job, Place, with_scratch};
 use super::plan::{Piece, Plan, Purpose};
 use crate::axes::Grid;
 use crate::native::{LEFT, Native, STORED};
@@ -22,55 +23,37 @@ const SHORTEST: usize = 64;
 /// A piece of the partial results of each output.
 pub type Pieces<'a, T> = SmallVec<[&'a mut [<T as Number>::Wide]; 2]>;
 
-/// A fold in machine code.
-pub struct Reduction<'a> {
-    code: &'a Code,
-    uniforms: &'a [f64],
-    grid: &'a Grid,
-    inputs: &'a [Input<'a>],
-    plan: Arc<Plan>,
-    fold: Fold,
+/// How a fold over rows, along the last axis, or over columns, along the one before, is machine code; `None` if the program
+/// or where its arguments lie is not simple enough.
+pub fn plan<T: Number>(code: &Code, grid: &Grid, inputs: &[Input], fold: Fold, columns: bool) -> Option<Arc<Plan>> {
+    let last = grid.extents.len() - 1;
+    let long = grid.extents[last] >= SHORTEST && grid.extents.iter().product::<usize>() >= super::NATIVE;
+    if !T::DTYPE.is_float() || !long || fold == Fold::Prod || grid.cut + 1 < last || columns && last == 0 {
+        return None;
+    }
+    let args = inputs.iter().zip(&code.reads);
+    let flat = flat_in_rows::<T>(args.map(|(input, &read)| (read, input.dtype, &input.strides)))?;
+    let purpose = if columns { Purpose::Accumulate(fold) } else { Purpose::Combine(fold) };
+    Some(code.plan(size_of::<T>(), flat, purpose, true)).filter(|plan| plan.is_native())
 }
 
-impl<'a> Reduction<'a> {
-    /// The fold over rows, along the last axis, or over columns, along the one before; `None` if the program or where its
-    /// arguments lie is not simple enough.
-    pub fn new<T: Number>(
-        code: &'a Code,
-        uniforms: &'a [f64],
-        grid: &'a Grid,
-        inputs: &'a [Input<'a>],
-        fold: Fold,
-        columns: bool,
-    ) -> Option<Reduction<'a>> {
-        let last = grid.extents.len() - 1;
-        let long = grid.extents[last] >= SHORTEST && grid.extents.iter().product::<usize>() >= super::NATIVE;
-        if !T::DTYPE.is_float() || !long || fold == Fold::Prod || grid.cut + 1 < last || columns && last == 0 {
-            return None;
-        }
-        let mut flat = 0;
-        for (k, input) in inputs.iter().enumerate().filter(|&(k, _)| code.reads[k]) {
-            let forward = last == 0 || input.strides[last - 1] >= 0;
-            match input.strides[last] {
-                0 | 1 if input.dtype != T::DTYPE || !forward => return None,
-                0 => flat |= 1 << k,
-                1 => {}
-                _ => return None,
-            }
-        }
-        let purpose = if columns { Purpose::Accumulate(fold) } else { Purpose::Combine(fold) };
-        let plan = code.plan(size_of::<T>(), flat, purpose, true);
-        plan.is_native().then_some(Reduction { code, uniforms, grid, inputs, plan, fold })
-    }
+/// A fold in machine code: a job whose plan is that of [`plan`].
+pub struct Reduction<'a, 'j> {
+    /// What is folded.
+    pub job: &'a Job<'j>,
+    /// How.
+    pub fold: Fold,
+}
 
+impl Reduction<'_, '_> {
     fn native(&self) -> &Native {
-        let [Piece::Native(native)] = &self.plan.pieces[..] else { unreachable!("checked by `new`") };
+        let [Piece::Native(native)] = &self.job.plan.pieces[..] else { unreachable!("checked by `plan`") };
         native
     }
 
     /// Points the arguments' places to some elements.
     fn aim<'b, T: Number>(&'b self, places: &mut [Place<'b, T>], at: impl Fn(&Input) -> isize) {
-        for (k, input) in self.inputs.iter().enumerate().filter(|&(k, _)| self.code.reads[k]) {
+        for (k, input) in self.job.inputs.iter().enumerate().filter(|&(k, _)| self.job.code.reads[k]) {
             let at = input.offset as isize + at(input);
             places[k] = Place::Read(&cast::<T>(input.bytes)[at as usize..]);
         }
@@ -79,22 +62,18 @@ impl<'a> Reduction<'a> {
     /// The places before those of the outputs.
     fn places<'b, T: Number>(&self, splats: &'b [T]) -> SmallVec<[Place<'b, T>; 16]> {
         let mut places: SmallVec<[Place<T>; 16]> = SmallVec::new();
-        self.inputs.iter().for_each(|_| places.push(Place::Read(&[])));
+        self.job.inputs.iter().for_each(|_| places.push(Place::Read(&[])));
         places.extend(splats.chunks(1).map(Place::Read));
         places
     }
 
     fn splats<T: Number>(&self) -> SmallVec<[T; 8]> {
-        let value = |splat: &Splat| match *splat {
-            Splat::Const(x) => x,
-            Splat::Uniform(k) => self.uniforms[k],
-        };
-        self.code.splats.iter().map(|splat| T::of(value(splat))).collect()
+        self.job.code.splats.iter().map(|splat| T::of(splat.value(self.job.uniforms))).collect()
     }
 
     /// Combines rows, or parts of them: each block of the grid is a part of a row or some whole ones.
     pub fn rows<T: Number>(&self, blocks: Range<usize>, mut sink: Pieces<T>) {
-        let grid = self.grid;
+        let grid = &self.job.grid;
         let last = grid.extents.len() - 1;
         let parts = grid.cut == last;
         let full = grid.block_places();
@@ -105,9 +84,9 @@ impl<'a> Reduction<'a> {
         };
         let (native, splats) = (self.native(), self.splats::<T>());
         let mut table = native.table();
-        let mut strides: SmallVec<[usize; 16]> = self.inputs.iter().map(stride).collect();
-        strides.resize(self.code.first_output(), 0);
-        with_scratch(self.code.outputs * AT_ONCE * STORED, |scratch: &mut [T]| {
+        let mut strides: SmallVec<[usize; 16]> = self.job.inputs.iter().map(stride).collect();
+        strides.resize(self.job.code.first_output(), 0);
+        with_scratch(self.job.code.outputs * AT_ONCE * STORED, |scratch: &mut [T]| {
             let mut places = self.places(&splats);
             places.extend(scratch.chunks_exact_mut(AT_ONCE * STORED).map(Place::Write));
             let mut next = blocks.start;
@@ -127,7 +106,7 @@ impl<'a> Reduction<'a> {
                 }
                 self.aim(&mut places, |input| grid.offset(&first, &input.strides));
                 native.run(&mut table, &mut places, [rows, len], &strides);
-                for (lanes, sink) in places[self.code.first_output()..].iter().zip(&mut sink) {
+                for (lanes, sink) in places[self.job.code.first_output()..].iter().zip(&mut sink) {
                     let rows = lanes.get()[..rows * STORED].chunks_exact(STORED).zip(take_front(sink, rows));
                     for (lanes, to) in rows {
                         let [first, others] = [&lanes[..1], &lanes[1..LEFT]];
@@ -140,22 +119,22 @@ impl<'a> Reduction<'a> {
 
     /// Combines the given number of rows of `sink.len()` columns, from a block on.
     pub fn columns<T: Number>(&self, first: usize, rows: usize, mut sink: Pieces<T>) {
-        let (grid, width) = (self.grid, sink[0].len());
+        let (grid, width) = (&self.job.grid, sink[0].len());
         let first = grid.block(first);
         let axis = grid.extents.len() - 2;
         let (native, splats) = (self.native(), self.splats::<T>());
         let mut table = native.table();
-        let strides: SmallVec<[usize; 16]> = self.inputs.iter().map(|input| input.strides[axis] as usize).collect();
+        let strides: SmallVec<[usize; 16]> = self.job.inputs.iter().map(|input| input.strides[axis] as usize).collect();
         let start = T::start(self.fold);
-        with_scratch(self.code.outputs * width, |scratch: &mut [T]| {
+        with_scratch(self.job.code.outputs * width, |scratch: &mut [T]| {
             scratch.fill(start);
             let mut places = self.places(&splats);
-            places.resize_with(self.code.accumulator(0), || Place::Read(&[]));
+            places.resize_with(self.job.code.accumulator(0), || Place::Read(&[]));
             places.extend(scratch.chunks_exact_mut(width).map(Place::Write));
             for row in (0..rows).step_by(ROWS) {
                 self.aim(&mut places, |input| grid.offset(&first, &input.strides) + row as isize * input.strides[axis]);
                 native.run(&mut table, &mut places, [ROWS.min(rows - row), width], &strides);
-                for (place, sink) in places[self.code.accumulator(0)..].iter_mut().zip(&mut sink) {
+                for (place, sink) in places[self.job.code.accumulator(0)..].iter_mut().zip(&mut sink) {
                     let Place::Write(running) = place else { unreachable!("accumulators can be written") };
                     T::flush(self.fold, sink, running);
                     running.fill(start);
