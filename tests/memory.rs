@@ -1,7 +1,7 @@
 //! Memory while training. One test alone in its process, since it reads what the whole process holds.
 
 use cotangent::prelude::*;
-use cotangent::{backend::Memory, live_nodes};
+use cotangent::{Error, attempt, backend::Memory, live_nodes};
 
 /// Bytes on the device, and nodes of the tape.
 fn held() -> (usize, usize) {
@@ -11,6 +11,7 @@ fn held() -> (usize, usize) {
 #[test]
 fn memory_does_not_grow() {
     frozen_parameters_get_no_gradient_buffer();
+    what_cannot_be_had_is_an_error();
     let rng = Rng::new(1);
     let mut model = ((Dense::new(4, 8, &rng), BatchNorm::new(8), Relu, Dropout(0.5)), Dense::new(8, 3, &rng));
     let mut adam = Adam::new(0.01);
@@ -51,4 +52,13 @@ fn frozen_parameters_get_no_gradient_buffer() {
     assert_eq!(step(&frozen), (true, true));
     let Memory { peak, .. } = Device::default().memory();
     assert!(peak >= before.live + 4 * MIB, "the test can tell: {peak} bytes at most, {} before", before.live);
+}
+
+/// A request that no machine can fulfil; the device goes on.
+fn what_cannot_be_had_is_an_error() {
+    let before = held();
+    let error = attempt(|| Tensor::ones([1]).expand([1 << 50]).contiguous()).err();
+    assert!(matches!(error, Some(Error::OutOfMemory { bytes, .. }) if bytes >= 1 << 52), "{error:?}");
+    assert_eq!(held(), before);
+    assert_eq!(Tensor::ones([3]).sum(..).item(), 3.0);
 }

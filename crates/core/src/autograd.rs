@@ -1,10 +1,12 @@
 //! Gradients: [`Tensor::backward`] for training, [`Tensor::grad`] for gradients that are differentiated again, and
 //! the usual derivatives built on them.
 
+use crate::dtype::DType;
 use crate::shape::Shape;
 use crate::tape::{Sweep, boundary, is_recording, next_id, no_grad, replay, tracks, with_grad};
 use crate::tensor::{Tensor, checked_count};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::ops::{AddAssign, Index};
 use std::panic::Location;
 
@@ -12,11 +14,13 @@ use std::panic::Location;
 /// [retain](Tensor::retain_grad) theirs.
 ///
 /// `grads[&w]` is an error if `w` was not reached; [`get`](Grads::get) returns `None` then. Summing `Grads` with `+=`
-/// accumulates over batches.
+/// accumulates over batches; in half precision the sum is kept in `f32` and rounded to be read.
 #[derive(Clone, Default)]
 pub struct Grads {
     /// By node, youngest first.
     found: Vec<(u64, Tensor)>,
+    /// Sums of half-precision gradients before they were rounded, so that many small ones add up.
+    sums: BTreeMap<u64, Tensor>,
     site: Option<&'static Location<'static>>,
 }
 
@@ -40,6 +44,7 @@ impl Grads {
     pub fn replace(&mut self, x: &Tensor, grad: Tensor) {
         let id = x.node.as_ref().map(|node| node.id);
         if let Some(slot) = self.found.iter_mut().find(|(other, _)| Some(*other) == id) {
+            self.sums.remove(&slot.0);
             slot.1 = grad;
         }
     }
@@ -84,13 +89,21 @@ impl Index<&Tensor> for Grads {
 }
 
 impl AddAssign for Grads {
-    fn add_assign(&mut self, other: Grads) {
+    fn add_assign(&mut self, mut other: Grads) {
+        let wide = |sum: Option<Tensor>, g: &Tensor| sum.unwrap_or_else(|| g.to(DType::F32));
         for (id, g) in other.found {
             match self.found.binary_search_by(|(known, _)| id.cmp(known)) {
+                Ok(at) if g.dtype().is_half() => {
+                    let own = &mut self.found[at].1;
+                    let sum = wide(self.sums.remove(&id), own) + wide(other.sums.remove(&id), &g);
+                    *own = sum.to(g.dtype());
+                    self.sums.insert(id, sum);
+                }
                 Ok(at) => self.found[at].1 = &self.found[at].1 + g,
                 Err(at) => self.found.insert(at, (id, g)),
             }
         }
+        self.sums.extend(other.sums);
     }
 }
 
@@ -122,7 +135,7 @@ pub fn grads(outputs: &[(&Tensor, &Tensor)], wrt: &[&Tensor], options: Options) 
     for (y, g) in outputs {
         roots.push(root("grads", y, g));
     }
-    let found = Grads { found: sweep.run(roots), site: None };
+    let found = Grads { found: sweep.run(roots), ..Grads::default() };
     wrt.iter().map(|x| found.get(x).cloned()).collect()
 }
 
@@ -197,7 +210,7 @@ impl Tensor {
             }
         };
         let sweep = Sweep { site, retain, record: false, wanted: None, floor: 0 };
-        Grads { found: sweep.run(vec![root(op, self, cotangent)]), site: Some(site) }
+        Grads { found: sweep.run(vec![root(op, self, cotangent)]), site: Some(site), ..Grads::default() }
     }
 
     #[track_caller]
@@ -494,7 +507,7 @@ pub fn checkpoint<const N: usize>(
             let y = crate::rng::replaying(tickets.clone(), again);
             let recording = is_recording();
             let sweep = Sweep { site, retain: recording, record: recording, wanted: None, floor };
-            let found = Grads { found: sweep.run(vec![root("checkpoint", &y, g)]), site: None };
+            let found = Grads { found: sweep.run(vec![root("checkpoint", &y, g)]), ..Grads::default() };
             ids.iter().map(|&id| found.by_id(id).cloned()).collect()
         })
         .done()

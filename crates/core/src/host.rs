@@ -2,6 +2,7 @@
 
 use crate::backend::{Memory, Outputs, Storage, View};
 use crate::dtype::{DType, Element};
+use crate::error::Error;
 use crate::kernel::{HostOutput, HostView, Kernel};
 use crate::shape::Shape;
 use bytemuck::{Pod, Zeroable};
@@ -47,12 +48,22 @@ pub trait Pool: Send + Sync {
 pub struct Plain(Meter);
 impl Pool for Plain {
     fn take(&self, lines: usize) -> Vec<Line> {
-        vec![Line::zeroed(); lines]
+        allocate("reference", lines).unwrap_or_else(|error| error.throw())
     }
     fn give(&self, _: Vec<Line>) {}
     fn meter(&self) -> &Meter {
         &self.0
     }
+}
+
+/// New memory for `device`, zeroed.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] if the system has none. (Linux by default promises more than it has and refuses only what
+/// could never fit.)
+pub fn allocate<T: Zeroable>(device: &str, count: usize) -> Result<Vec<T>, Error> {
+    let refused = |()| Error::OutOfMemory { device: device.into(), bytes: count.saturating_mul(size_of::<T>()) };
+    bytemuck::allocation::try_zeroed_vec(count).map_err(refused)
 }
 
 /// A buffer in host memory, aligned to 64 bytes.

@@ -3,6 +3,7 @@
 use crate::backend::{Arg, Storage, View};
 use crate::device::Device;
 use crate::dtype::{DType, Element};
+use crate::host::allocate;
 use crate::shape::{Layout, Shape};
 use crate::tape::{HookHandle, Node};
 use std::sync::Arc;
@@ -140,9 +141,9 @@ impl Tensor {
             T::DTYPE,
             T::DTYPE
         );
-        let mut data = vec![T::zeroed(); self.count()];
+        let mut data: Vec<T> = allocate("host", self.count()).unwrap_or_else(|error| error.throw());
         let done = self.device().backend().download(self.view(), bytemuck::cast_slice_mut(&mut data));
-        done.unwrap_or_else(|error| std::panic::panic_any(error));
+        done.unwrap_or_else(|error| error.throw());
         data
     }
 
@@ -228,10 +229,11 @@ impl Tensor {
         if device == self.device() {
             return self.clone();
         }
-        let mut bytes = vec![0u8; self.count() * self.dtype().size()];
-        let moved = self.device().backend().download(self.view(), &mut bytes);
-        let moved = moved.and_then(|()| device.backend().upload(self.dtype(), &bytes));
-        let storage = moved.unwrap_or_else(|error| std::panic::panic_any(error));
+        let moved = allocate("host", self.count() * self.dtype().size()).and_then(|mut bytes| {
+            self.device().backend().download(self.view(), &mut bytes)?;
+            device.backend().upload(self.dtype(), &bytes)
+        });
+        let storage = moved.unwrap_or_else(|error| error.throw());
         let home = self.device().clone();
         Tensor::from_storage(storage, Layout::contiguous(self.shape()), self.dtype(), device.clone())
             .record("to_device")
@@ -256,7 +258,7 @@ impl Device {
             shape.count()
         );
         let storage = self.backend().upload(T::DTYPE, bytemuck::cast_slice(data));
-        let storage = storage.unwrap_or_else(|error| std::panic::panic_any(error));
+        let storage = storage.unwrap_or_else(|error| error.throw());
         Tensor::from_storage(storage, Layout::contiguous(shape), T::DTYPE, self.clone())
     }
 }

@@ -387,9 +387,20 @@ fn attempt_returns_typed_errors() {
     let misuse = error(&|| drop(x(&[2]).matmul(&x(&[3]))));
     assert!(matches!(&misuse, Error::Misuse(text) if text.starts_with("matmul: shapes [2] and [3]")), "{misuse:?}");
     assert!(misuse.to_string().starts_with("matmul: shapes [2] and [3]"));
-    let thrown = error(&|| std::panic::panic_any(Error::OutOfMemory { device: "cpu".into(), bytes: 7 }));
-    assert!(matches!(thrown, Error::OutOfMemory { bytes: 7, .. }));
-    assert_eq!(thrown.to_string(), "device cpu: out of memory allocating 7 bytes");
+    let full = |bytes| Error::OutOfMemory { device: "cpu".into(), bytes };
+    let text = "device cpu: out of memory allocating 7 bytes";
+    for thrown in [error(&|| full(7).throw()), error(&|| std::panic::panic_any(full(7)))] {
+        assert!(matches!(thrown, Error::OutOfMemory { bytes: 7, .. }));
+        assert_eq!(thrown.to_string(), text);
+    }
+    // Without `attempt` it is a panic with this text; from other threads the error arrives, too.
+    assert_eq!(panic_in(|| full(7).throw()).unwrap().message, text);
+    let joined =
+        error(&|| std::thread::spawn(move || full(8).throw()).join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
+    assert!(matches!(joined, Error::OutOfMemory { bytes: 8, .. }));
+    let huge = x(&[1]).expand([1 << 50]);
+    let read = error(&|| drop(huge.to_vec::<f32>()));
+    assert!(matches!(read, Error::OutOfMemory { bytes, .. } if bytes == 1 << 52), "{read:?}");
     let fixed = error(&|| panic!("a fixed text"));
     assert_eq!(fixed.to_string(), "a fixed text");
     assert_eq!(attempt(|| x(&[2]).sum(..).item()).unwrap(), 2.0);

@@ -89,6 +89,28 @@ fn gradients_add_over_batches_and_can_be_replaced() {
     assert_eq!(sum.len(), 2);
 }
 
+#[test]
+fn half_precision_gradients_add_in_single() {
+    // Between 1 and 2, bf16 has steps of 2⁻⁷: added one by one and rounded each time, the small ones would vanish.
+    let w = Tensor::ones([1]).to(DType::BF16).tracked();
+    let batch = |factor: f64| (&w * factor).sum(..).backward();
+    let small = 2f64.powi(-9);
+    let mut sum = batch(1.0);
+    (0..8).for_each(|_| sum += batch(small));
+    assert_eq!((sum[&w].dtype(), sum[&w].to(DType::F64).item()), (DType::BF16, 1.0 + 8.0 * small));
+    // Also where sums are added to sums, and from nothing.
+    let mut all = Grads::default();
+    all += sum;
+    let mut more = batch(small);
+    (0..7).for_each(|_| more += batch(small));
+    all += more;
+    assert_eq!(all[&w].to(DType::F64).item(), 1.0 + 16.0 * small);
+    // What replaces a sum begins a new one.
+    all.replace(&w, Tensor::zeros([1]).to(DType::BF16));
+    all += batch(small);
+    assert_eq!(all[&w].to(DType::F64).item(), small);
+}
+
 // ---- roots and cotangents
 
 #[test]

@@ -1,6 +1,6 @@
 //! Memory that is used again: buffers of dropped tensors serve the next ones of about their size.
 
-use cotangent_core::host::{Line, Meter, Pool};
+use cotangent_core::host::{Line, Meter, Pool, allocate};
 use std::cell::RefCell;
 use std::sync::{Mutex, MutexGuard};
 
@@ -98,7 +98,13 @@ impl Pool for Reuse {
         if let Some(buffer) = self.shared().take(class) {
             return buffer;
         }
-        bytemuck::zeroed_vec(size(class))
+        let new = || allocate("cpu", size(class));
+        // Buffers of other sizes make room.
+        let room = |_| {
+            *self.shared() = Shared::default();
+            new()
+        };
+        new().or_else(room).unwrap_or_else(|error| error.throw())
     }
 
     fn give(&self, lines: Vec<Line>) {
@@ -128,6 +134,7 @@ impl Pool for Reuse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cotangent_core::{Error, attempt};
 
     #[test]
     fn classes_are_monotonic_and_tight() {
@@ -150,6 +157,16 @@ mod tests {
         pool.give(small);
         let again = pool.take(3);
         assert_eq!(again.as_ptr(), address);
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_a_typed_error() {
+        let pool = Reuse::default();
+        pool.give(pool.take(SMALL + 1));
+        let error = attempt(|| drop(pool.take(1 << 50))).err();
+        assert!(matches!(error, Some(Error::OutOfMemory { bytes, .. }) if bytes >= 1 << 56), "{error:?}");
+        assert_eq!(pool.shared().bytes, 0, "what was kept made room first");
+        assert!(pool.take(SMALL + 1).len() > SMALL, "the pool goes on");
     }
 
     #[test]
