@@ -13,6 +13,11 @@ fn scaled_exp(x: &Tensor, factor: f64) -> Tensor {
     y.record("scaled_exp").wrt_output(x, [], move |g, y, []| g * y * factor).done()
 }
 
+/// y with its gradient multiplied by `factor`.
+fn scaled(y: &Tensor, factor: f64) -> Tensor {
+    y.detach().record("scaled").wrt(y, [], move |g, []| g * factor).done()
+}
+
 fn failure(report: &Report) -> &Verdict {
     &report.failures().next().unwrap_or_else(|| panic!("expected a failure: {report}")).verdict
 }
@@ -42,6 +47,8 @@ fn names_input_element_and_values() {
     assert!(matches!(&report.worst().unwrap().verdict, Verdict::Gradient { index, .. } if index == &[1]));
     let text = report.to_string();
     assert!(text.contains("by input 1 [0], order 1: gradient 1.25e0"), "{text}");
+    // 1.25 and 1 are a quarter apart, doubles between 1 and 2 are 2^-52.
+    assert!((failure(&report).ulps().unwrap() / 2f64.powi(50) - 1.0).abs() < 1e-8 && text.contains("1.1e15 ulp"));
     assert!(text.contains("replay: Gradcheck::new().seed(1).run(f, inputs)"), "{text}");
 }
 
@@ -224,4 +231,43 @@ fn the_report_is_data() {
 #[should_panic(expected = "gradcheck: 2 of")]
 fn assert_ok_panics_with_the_report() {
     gradcheck(|[x]| scaled_exp(x, 2.0), [&doubles(&[0.0, 1.0])]).assert_ok();
+}
+
+#[test]
+fn ridders_finds_the_step() {
+    // In the fixed step of 6e-6, the first passes a quarter of a period, the second leaves its domain, the third grows
+    // by a factor of 1.8.
+    type Function = fn(&Tensor) -> Tensor;
+    let functions: [(Function, [f64; 2]); 3] =
+        [(|x| (x * 3e5).sin(), [0.3, -0.7]), (|x| x.log(), [7e-6, 2e-5]), (|x| (x * 1e5).exp(), [1e-5, -2e-5])];
+    let ridders = Gradcheck::new().ridders();
+    for (k, (f, at)) in functions.into_iter().enumerate() {
+        let x = &doubles(&at);
+        assert!(!gradcheck(|[x]| f(x), [x]).is_ok(), "function {k} is too easy");
+        let report = ridders.clone().orders(2).run(|[x]| f(x), [x]);
+        assert!(report.is_ok() && report.findings.is_empty(), "function {k}: {report}");
+        let wrong = |x: &Tensor| scaled(&f(x), 1.0 + 1e-6);
+        assert!(matches!(failure(&ridders.run(|[x]| wrong(x), [x])), Verdict::Gradient { .. }), "function {k}");
+        assert!(!ridders.clone().fast(1).run(|[x]| wrong(x), [x]).is_ok(), "function {k}");
+    }
+    let report = Gradcheck::new().ridders().run(|[x]| scaled_exp(x, 2.0), [&doubles(&[0.5])]);
+    assert_eq!(report.replay, "Gradcheck::new().ridders().seed(1).run(f, inputs)");
+}
+
+#[test]
+fn ridders_sees_kinks_and_small_errors() {
+    let ridders = Gradcheck::new().ridders();
+    for at in [0.0, 1e-6, -2e-3, 0.3] {
+        let report = ridders.run(|[x]| x.relu(), [&doubles(&[at])]);
+        report.assert_ok();
+        assert_eq!(report.counts().kinks, (at == 0.0) as usize, "{at}: {report}");
+    }
+    assert_eq!(ridders.run(|[x]| x.floor(), [&doubles(&[3.0, 2.95])]).counts().kinks, 1);
+    let narrow = |x: &Tensor| (-(x * 1e4).square()).exp();
+    let report = ridders.run(|[x]| narrow(x), [&doubles(&[1e-4])]);
+    assert!(report.is_ok() && report.findings.is_empty(), "{report}");
+    // An error of 5e-10 lies below the absolute tolerance.
+    let slight = |x: &Tensor| scaled(&(x * 1e-5), 1.0 + 5e-5);
+    gradcheck(|[x]| slight(x), [&doubles(&[1.0])]).assert_ok();
+    assert!(!ridders.run(|[x]| slight(x), [&doubles(&[1.0])]).is_ok());
 }

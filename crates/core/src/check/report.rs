@@ -1,7 +1,7 @@
 //! What a check found, as data.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// An element of one of several tensors.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,13 @@ impl Verdict {
         let error = (actual - expected).abs();
         Some((error, error / expected.abs()))
     }
+
+    /// The error of a gradient in units in the last place: the distance of doubles near the larger of both numbers.
+    pub fn ulps(&self) -> Option<f64> {
+        let Verdict::Gradient { analytic, numeric, .. } = self else { return None };
+        let larger = analytic.abs().max(numeric.abs()).max(f64::MIN_POSITIVE);
+        Some((analytic - numeric).abs() / (larger.next_up() - larger))
+    }
 }
 
 impl fmt::Display for Verdict {
@@ -94,10 +101,10 @@ impl fmt::Display for Verdict {
             }
             Verdict::Fault(text) => f.write_str(text)?,
         }
-        match self.error() {
-            Some((absolute, relative)) => write!(f, "; error {absolute:.1e}, relative {relative:.1e}"),
-            None => Ok(()),
+        if let Some((absolute, relative)) = self.error() {
+            write!(f, "; error {absolute:.1e}, relative {relative:.1e}")?;
         }
+        self.ulps().map_or(Ok(()), |ulps| write!(f, ", {ulps:.1e} ulp"))
     }
 }
 
@@ -110,6 +117,16 @@ pub struct Finding {
     pub case: String,
     /// The verdict.
     pub verdict: Verdict,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.operation)?;
+        if !self.case.is_empty() {
+            write!(f, " ({})", self.case)?;
+        }
+        write!(f, ": {}", self.verdict)
+    }
 }
 
 /// How much was checked.
@@ -193,23 +210,6 @@ impl Report {
         }
     }
 
-    /// The report as JSON. Numbers that JSON cannot hold are strings.
-    pub fn to_json(&self) -> String {
-        let list = |items: Vec<String>| format!("[{}]", items.join(","));
-        let Counts { checks, failures, kinks } = self.counts();
-        object([
-            ("subject", text(&self.subject)),
-            ("seed", self.seed.to_string()),
-            ("replay", text(&self.replay)),
-            ("ok", self.is_ok().to_string()),
-            ("checks", checks.to_string()),
-            ("failures", failures.to_string()),
-            ("kinks", kinks.to_string()),
-            ("findings", list(self.findings.iter().map(finding_json).collect())),
-            ("operations", list(self.operations.iter().map(|(name, counts)| counts_json(name, *counts)).collect())),
-        ])
-    }
-
     pub(super) fn passed(&mut self, operation: &str, checks: usize) {
         self.operations.entry(operation.into()).or_default().checks += checks;
     }
@@ -246,18 +246,14 @@ impl fmt::Display for Report {
         let all: Vec<&Finding> = if failures > 0 { self.failures().collect() } else { self.kinks().collect() };
         let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
         let mut hidden = 0;
-        for Finding { operation, case, verdict } in all {
-            let of_this = shown.entry(operation).or_default();
+        for finding in all {
+            let of_this = shown.entry(&finding.operation).or_default();
             *of_this += 1;
             if *of_this > PER_OPERATION {
                 hidden += 1;
                 continue;
             }
-            write!(f, "\n  {operation}")?;
-            if !case.is_empty() {
-                write!(f, " ({case})")?;
-            }
-            write!(f, ": {verdict}")?;
+            write!(f, "\n  {finding}")?;
         }
         if hidden > 0 {
             write!(f, "\n  and {hidden} more")?;
@@ -267,74 +263,4 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
-
-fn finding_json(finding: &Finding) -> String {
-    let mut fields = vec![("operation", text(&finding.operation)), ("case", text(&finding.case))];
-    let place = |place: &Place| object([("tensor", place.tensor.to_string()), ("index", format!("{:?}", place.index))]);
-    match &finding.verdict {
-        Verdict::Gradient { order, input, index, output, analytic, numeric, against } => fields.extend([
-            ("verdict", text("gradient")),
-            ("order", order.to_string()),
-            ("input", input.to_string()),
-            ("index", format!("{index:?}")),
-            ("output", output.as_ref().map_or("null".into(), place)),
-            ("analytic", number(*analytic)),
-            ("numeric", number(*numeric)),
-            ("against", text(against)),
-        ]),
-        Verdict::Kink { input, index, left, right, analytic } => fields.extend([
-            ("verdict", text("kink")),
-            ("input", input.to_string()),
-            ("index", format!("{index:?}")),
-            ("left", number(*left)),
-            ("right", number(*right)),
-            ("analytic", number(*analytic)),
-        ]),
-        Verdict::Value { output, actual, expected } => fields.extend([
-            ("verdict", text("value")),
-            ("output", place(output)),
-            ("actual", number(*actual)),
-            ("expected", number(*expected)),
-        ]),
-        Verdict::Fault(message) => fields.extend([("verdict", text("fault")), ("message", text(message))]),
-    }
-    if let Some((absolute, relative)) = finding.verdict.error() {
-        fields.extend([("absolute_error", number(absolute)), ("relative_error", number(relative))]);
-    }
-    object(fields)
-}
-
-fn counts_json(name: &str, counts: Counts) -> String {
-    object([
-        ("name", text(name)),
-        ("checks", counts.checks.to_string()),
-        ("failures", counts.failures.to_string()),
-        ("kinks", counts.kinks.to_string()),
-    ])
-}
-
-fn object<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("{}:{value}", text(name))).collect();
-    format!("{{{}}}", fields.join(","))
-}
-
-/// A JSON string.
-fn text(s: &str) -> String {
-    let mut out = String::from("\"");
-    for c in s.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            c if c < ' ' => write!(out, "\\u{:04x}", c as u32).expect("a string takes anything"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// A JSON number; NaN and infinities as strings.
-fn number(x: f64) -> String {
-    if x.is_finite() { format!("{x:e}") } else { text(&x.to_string()) }
 }

@@ -3,6 +3,7 @@
 use super::gradcheck::{Function, Gradcheck, Graph, differentiable, flat};
 use super::inputs::{Stream, elements, index_of, plain};
 use super::report::{Place, Report, Verdict};
+use super::ridders::{SHRINK, ridders};
 use crate::tensor::Tensor;
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -140,36 +141,33 @@ impl Slopes<'_> {
     }
 
     fn differences(&self, line: &Line) -> Differences {
-        let step = self.options.unit_step();
-        Differences {
-            step,
-            here: line.follow(flat(&self.graph.outputs)),
-            full: self.sides(line, step),
-            half: self.sides(line, step / 2.0),
-            tenth: OnceCell::new(),
-        }
+        let steps: Vec<f64> = match self.options.ridders {
+            true => (0..RUNGS + 11).map(|rung| 0.1 * SHRINK.powi(-(rung as i32))).collect(),
+            false => [1.0, 2.0, 10.0].map(|part| self.options.unit_step() / part).into(),
+        };
+        let sides = vec![OnceCell::new(); steps.len()];
+        Differences { here: line.follow(flat(&self.graph.outputs)), steps, sides }
     }
 
     /// Compares the derivative of the `j`-th followed output along the line with its slopes.
     fn judge(&self, line: &Line, differences: &Differences, j: usize, analytic: f64) -> Judgement {
-        let Differences { step, here, full, half, tenth } = differences;
-        let y = here[j];
-        let value = full.iter().fold(y.abs(), |a, side| a.max(side[j].abs()));
-        let slopes = |[left, right]: &[Vec<f64>; 2], t: f64| {
-            let t = t * line.unit;
-            Pair { left: (y - left[j]) / t, right: (right[j] - y) / t }
+        let Differences { here, steps, sides } = differences;
+        let at = |rung: usize| {
+            let outer = sides[rung].get_or_init(|| self.sides(line, steps[rung]));
+            Pair::new(here[j], [outer[0][j], outer[1][j]], steps[rung] * line.unit)
         };
-        let (at_full, at_half) = (slopes(full, *step), slopes(half, step / 2.0));
-        let numeric = (4.0 * at_half.mean() - at_full.mean()) / 3.0;
-        let close = (analytic - numeric).abs() <= self.options.tolerance(numeric, value);
-        let noise = value.max(f64::MIN_POSITIVE) * f64::EPSILON / (step * line.unit.abs());
+        let Derivative { numeric, allowed, rungs } =
+            if self.options.ridders { self.extrapolated(at) } else { self.richardson(at) };
+        let [at_full, at_half] = [at(rungs[0]), at(rungs[1])];
+        let close = (analytic - numeric).abs() <= allowed;
+        let noise = at_full.noise();
         // A smooth function bends half as much over half the distance, one with a kink here as much as before.
         let suspect = at_full.bend().abs() > 1e4 * noise && at_half.bend().abs() > 0.75 * at_full.bend().abs();
         if close && !suspect {
             return Judgement::Agrees;
         }
-        let at_tenth = slopes(tenth.get_or_init(|| self.sides(line, step / 10.0)), step / 10.0);
-        let excess = (at_tenth.bend() - at_full.bend() / 10.0).abs();
+        let at_tenth = at(rungs[2]);
+        let excess = (at_tenth.bend() - at_full.bend() * (at_tenth.distance / at_full.distance)).abs();
         let kinked = excess > 0.05 * at_full.bend().abs() + 200.0 * noise;
         match at_full.hull(at_tenth) {
             Some((low, high)) if kinked => {
@@ -185,7 +183,32 @@ impl Slopes<'_> {
             _ => Judgement::Differs(numeric),
         }
     }
+
+    /// From one step and its half (Richardson 1911).
+    fn richardson(&self, at: impl Fn(usize) -> Pair) -> Derivative {
+        let numeric = (4.0 * at(1).mean() - at(0).mean()) / 3.0;
+        Derivative { numeric, allowed: self.options.tolerance(numeric, at(0).size), rungs: [0, 1, 2] }
+    }
+
+    /// By Ridders' method. What is known of the error takes the place of the absolute tolerance where it is smaller.
+    fn extrapolated(&self, at: impl Fn(usize) -> Pair) -> Derivative {
+        // A function that bends more over less distance is not resolved yet: it is flat further away, or jumps.
+        let central = |rung: usize| {
+            let (far, near) = (at(rung), at(rung + 1));
+            let grows = near.bend().abs() > 1.2 * far.bend().abs() + 100.0 * near.noise();
+            if grows { f64::NAN } else { far.mean() }
+        };
+        let tolerance = |slope: f64, rung: usize| self.options.tolerance(slope, at(rung).size);
+        let found = ridders(RUNGS, central, |best| best.error <= tolerance(best.slope, best.rung));
+        let known = self.options.relative(found.slope) + 16.0 * (found.error + at(found.rung).noise());
+        let allowed = tolerance(found.slope, found.rung).min(known);
+        // Over a quarter of the step a smooth function bends hardly more than its second derivative tells.
+        Derivative { numeric: found.slope, allowed, rungs: [4, 6, 11].map(|more| found.rung + more) }
+    }
 }
+
+/// Steps of Ridders' method, from 0.1 to 4·10⁻⁹ of an element's scale.
+const RUNGS: usize = 50;
 
 impl Line<'_> {
     /// The outputs, or their weighted sum.
@@ -197,13 +220,22 @@ impl Line<'_> {
     }
 }
 
-/// Outputs around a point: left and right at three distances.
+/// Outputs around a point.
 struct Differences {
-    step: f64,
     here: Vec<f64>,
-    full: [Vec<f64>; 2],
-    half: [Vec<f64>; 2],
-    tenth: OnceCell<[Vec<f64>; 2]>,
+    /// Distances, each shorter than the last.
+    steps: Vec<f64>,
+    /// The outputs left and right at each distance, once they are needed.
+    sides: Vec<OnceCell<[Vec<f64>; 2]>>,
+}
+
+/// What finite differences say.
+struct Derivative {
+    numeric: f64,
+    /// How far a right gradient may be from it.
+    allowed: f64,
+    /// Which distances show a kink: one, about half of it and about a tenth.
+    rungs: [usize; 3],
 }
 
 enum Judgement {
@@ -219,9 +251,23 @@ enum Judgement {
 struct Pair {
     left: f64,
     right: f64,
+    /// The distance they are taken over.
+    distance: f64,
+    /// The largest magnitude of the values they are made of.
+    size: f64,
 }
 
 impl Pair {
+    fn new(here: f64, [left, right]: [f64; 2], distance: f64) -> Pair {
+        let size = here.abs().max(left.abs()).max(right.abs());
+        Pair { left: (here - left) / distance, right: (right - here) / distance, distance, size }
+    }
+
+    /// The error of a slope by rounding.
+    fn noise(self) -> f64 {
+        self.size.max(f64::MIN_POSITIVE) * f64::EPSILON / self.distance.abs()
+    }
+
     fn mean(self) -> f64 {
         (self.left + self.right) / 2.0
     }
