@@ -3,7 +3,7 @@
 
 use crate::dtype::DType;
 use crate::shape::Shape;
-use crate::tape::{Sweep, boundary, is_recording, next_id, no_grad, replay, tracks, with_grad};
+use crate::tape::{Seen, Sweep, boundary, is_recording, next_id, no_grad, replay, tracks, with_grad};
 use crate::tensor::{Tensor, checked_count};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -499,7 +499,8 @@ pub fn checkpoint<const N: usize>(
     let ids: Vec<u64> = reached.iter().map(|node| node.id).collect();
     let site = Location::caller();
     let saved = inputs.map(Tensor::clone);
-    let record = y.detach().record("checkpoint");
+    let mut record = y.detach().record("checkpoint");
+    record.see(&inputs);
     record
         .rule_for(reached, move |g, _, _| {
             let floor = next_id();
@@ -569,11 +570,11 @@ pub fn custom_vjp<const N: usize>(
     let tracked: SmallVec<[(usize, _); 2]> =
         (0..N).filter(|&k| tracks(inputs[k])).filter_map(|k| Some((k, inputs[k].node.clone()?))).collect();
     if tracked.is_empty() {
-        return y;
+        return y.record_seen(name, Seen::of(inputs)).done();
     }
     let nodes = tracked.iter().map(|(_, node)| node.clone()).collect();
     let positions: SmallVec<[usize; 4]> = tracked.iter().map(|(k, _)| *k).collect();
-    y.record(name)
+    y.record_seen(name, Seen::of(inputs))
         .keep_output()
         .rule_for(nodes, move |g, output, _| {
             let output = output.expect("the node keeps its output for this rule");

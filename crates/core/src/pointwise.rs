@@ -5,7 +5,7 @@ use crate::dtype::{Compute, DType};
 use crate::expr::{Binary, Expr, Inst, IntoExpr, Kind, Outputs, Traced, Unary, VjpKey, trace, trace_with};
 use crate::prepared::Prepared;
 use crate::shape::{Axes, Layout, Shape};
-use crate::tape::{Node, tracked};
+use crate::tape::{Node, Seen, tracked};
 use crate::tensor::{Tensor, checked_count, same_device, same_dtype};
 use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
@@ -241,6 +241,7 @@ pub(crate) fn apply(op: &'static str, traced: &Traced, args: Args) -> Results {
     for (k, &dtype) in outputs.iter().enumerate() {
         pulls.push(Pullback::new(traced, k, dtype, &args, &shape));
     }
+    let seen = Seen::of(args.iter().map(|x| &**x));
     let layouts = stretched(&args, &shape);
     let mut given = SmallVec::new();
     for (x, layout) in args.into_iter().zip(&layouts) {
@@ -255,7 +256,7 @@ pub(crate) fn apply(op: &'static str, traced: &Traced, args: Args) -> Results {
     let mut results = Results::new();
     for ((storage, dtype), pull) in storages.into_iter().zip(outputs).zip(pulls) {
         let out = Tensor::from_storage(storage, Layout::contiguous(&shape), dtype, device.clone());
-        results.push(Pullback::record(pull, out, op));
+        results.push(Pullback::record(pull, out, op, seen.clone()));
     }
     results
 }
@@ -294,7 +295,7 @@ pub(crate) fn reduce(
         if let Some(pull) = &mut pull {
             pull.folded(folding.clone(), &args);
         }
-        results.push(Pullback::record(pull, out, op));
+        results.push(Pullback::record(pull, out, op, Seen::of(args.iter().map(|x| &**x))));
     }
     results
 }
@@ -353,8 +354,8 @@ impl Pullback {
     }
 
     #[track_caller]
-    fn record(pull: Option<Pullback>, out: Tensor, op: &'static str) -> Tensor {
-        let record = out.record(op);
+    fn record(pull: Option<Pullback>, out: Tensor, op: &'static str, seen: Option<Box<Seen>>) -> Tensor {
+        let record = out.record_seen(op, seen);
         let Some(pull) = pull else { return record.done() };
         let nodes = pull.targets.iter().map(|(_, node)| node.clone()).collect();
         let reads_output = pull.folding.as_ref().is_some_and(|f| matches!(f.fold, Fold::Max | Fold::Min));

@@ -2,7 +2,7 @@
 
 use cotangent_core::autograd::{Options, grads};
 use cotangent_core::reference::Reference;
-use cotangent_core::{DType, Device, Tensor, live_nodes};
+use cotangent_core::{DType, Device, Tensor, anomaly, live_nodes};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -262,4 +262,17 @@ fn a_panic_in_a_destructor_does_not_stop_the_others() {
     drop(chain(&x, 1000));
     drop(x);
     assert_eq!(live_nodes(), before);
+}
+
+#[test]
+fn what_anomaly_mode_keeps_goes_with_the_graph() {
+    let _alone = alone();
+    let device = device();
+    let w = filled(&device, [1, 2], 1.0).tracked();
+    let loss = || anomaly(|| (w.exp() * &w).sum(..));
+    assert_eq!(anomaly(|| loss().backward())[&w].shape(), [1, 2]);
+    let (nodes, memory) = (live_nodes(), device.memory());
+    drop(anomaly(|| loss().backward()));
+    drop(loss());
+    assert_eq!((live_nodes(), device.memory()), (nodes, memory));
 }

@@ -5,9 +5,12 @@
 //! neither here nor when a graph is dropped. Rules are tensor operations and can themselves be recorded: that is
 //! how derivatives of any order come about.
 
+mod anomaly;
 mod record;
 mod sweep;
 
+pub(crate) use anomaly::Seen;
+pub use anomaly::anomaly;
 pub use record::Record;
 pub(crate) use sweep::Sweep;
 
@@ -58,6 +61,8 @@ pub(crate) struct History {
     rules: SmallVec<[Rule; 2]>,
     /// The operation's result, for rules that read it.
     output: Option<(Arc<Value>, Layout)>,
+    /// Values of all inputs, tracked or not, if it was recorded in anomaly mode.
+    pub(crate) seen: Option<Box<Seen>>,
 }
 
 /// Gradients of some of the inputs; they may share work.
@@ -179,7 +184,6 @@ pub(crate) fn tracked(x: &Tensor) -> Option<&Arc<Node>> {
 
 thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(true) };
-    static ANOMALY: Cell<bool> = const { Cell::new(false) };
     /// Whether a gradient rule runs; anomaly mode then looks at what it returns, and not at its steps.
     static IN_RULE: Cell<bool> = const { Cell::new(false) };
     /// Where operations are recorded, if not at their caller: at the line of the composite operation that they are a
@@ -231,43 +235,6 @@ pub(crate) fn replay<R>(f: impl FnOnce() -> R) -> R {
 pub(crate) fn at_caller<R>(f: impl FnOnce() -> R) -> R {
     let _site = Scope::new(&SITE, SITE.get().or(Some(Location::caller())));
     f()
-}
-
-/// Runs `f` in anomaly mode on this thread: the first operation whose output is not finite panics, and in a backward
-/// sweep the first whose gradient is not; the message names the operation, its place in the program and what was
-/// found. Slow.
-///
-/// ```should_panic
-/// # use cotangent_core::*;
-/// anomaly(|| Tensor::new([0.0], [1]).log());
-/// ```
-pub fn anomaly<R>(f: impl FnOnce() -> R) -> R {
-    let _scope = Scope::new(&ANOMALY, true);
-    f()
-}
-
-/// Whether anomaly mode is on and `x` is not finite everywhere.
-fn is_anomaly(x: &Tensor) -> bool {
-    ANOMALY.get() && x.dtype().is_float() && values(x).iter().any(|v| !v.is_finite())
-}
-
-fn values(x: &Tensor) -> Vec<f64> {
-    let _quiet = Scope::new(&ANOMALY, false);
-    x.detach().to(DType::F64).to_vec::<f64>()
-}
-
-/// What is wrong with a tensor that is not finite.
-fn anomaly_report(x: &Tensor) -> String {
-    let values = values(x);
-    let count = |what: fn(f64) -> bool| values.iter().filter(|v| what(**v)).count();
-    let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    finite.sort_by(f64::total_cmp);
-    let range = match (finite.first(), finite.last()) {
-        (Some(low), Some(high)) => format!("the finite ones lie from {low:e} to {high:e}"),
-        _ => "none is finite".into(),
-    };
-    let (nan, infinite) = (count(f64::is_nan), count(f64::is_infinite));
-    format!("of shape {} has {nan} NaN and {infinite} infinite of {} elements; {range}", x.shape(), values.len())
 }
 
 /// The number that the next node will take.

@@ -26,6 +26,12 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn record(self, op: &'static str) -> Record {
+        self.record_seen(op, Seen::of([]))
+    }
+
+    /// As [`record`](Tensor::record), for an operation whose inputs were [seen](Seen::of) before they were used up.
+    #[track_caller]
+    pub(crate) fn record_seen(self, op: &'static str, seen: Option<Box<Seen>>) -> Record {
         if self.node.is_some() {
             panic!(
                 "{op}: record takes an untracked result, but that of shape {} has a history; call .detach()",
@@ -33,11 +39,7 @@ impl Tensor {
             );
         }
         let site = SITE.get().unwrap_or(Location::caller());
-        if !IN_RULE.get() && is_anomaly(&self) {
-            let found = anomaly_report(&self);
-            panic!("{op}: anomaly: the output {found} (recorded at {site})");
-        }
-        Record { out: self, op, site, history: History::default(), reads_output: false }
+        Record { out: self, op, site, history: History { seen, ..History::default() }, reads_output: false }
     }
 }
 
@@ -60,6 +62,7 @@ impl Record {
         saved: [&Tensor; N],
         vjp: impl Fn(&Tensor, &Tensor, [&Tensor; N]) -> Tensor + Send + Sync + 'static,
     ) -> Record {
+        self.see(&[input]);
         if !tracks(input) {
             return self;
         }
@@ -73,11 +76,12 @@ impl Record {
 
     /// Gradients by several inputs that share work; the last argument says which are needed.
     pub fn wrt_all<const K: usize, const N: usize>(
-        self,
+        mut self,
         inputs: [&Tensor; K],
         saved: [&Tensor; N],
         vjp: impl Fn(&Tensor, [&Tensor; N], [bool; K]) -> [Option<Tensor>; K] + Send + Sync + 'static,
     ) -> Record {
+        self.see(&inputs);
         if !inputs.iter().any(|x| tracks(x)) {
             return self;
         }
@@ -89,6 +93,13 @@ impl Record {
             let grads = vjp(g, saved.each_ref(), all);
             grads.into_iter().zip(tracked).filter(|&(_, tracked)| tracked).map(|(grad, _)| grad).collect()
         })
+    }
+
+    /// Keeps inputs for the messages of anomaly mode.
+    pub(crate) fn see(&mut self, inputs: &[&Tensor]) {
+        if let Some(seen) = &mut self.history.seen {
+            seen.add(inputs.iter().copied());
+        }
     }
 
     /// A rule for the tracked ones among `inputs`.
@@ -132,10 +143,14 @@ impl Record {
     /// The recorded tensor.
     ///
     /// # Panics
-    /// If it has gradient rules and its element type is not floating-point.
+    /// If it has gradient rules and its element type is not floating-point; in [anomaly mode](anomaly), if it is not
+    /// finite.
     #[track_caller]
     pub fn done(self) -> Tensor {
         let Record { mut out, op, site, mut history, reads_output } = self;
+        if let Some(seen) = &history.seen {
+            seen.check(op, site, &out);
+        }
         if history.rules.is_empty() {
             return out;
         }

@@ -1,5 +1,6 @@
 //! The backward sweep.
 
+use super::anomaly::Trace;
 use super::*;
 
 /// One backward sweep; see [`crate::autograd`] for its public faces.
@@ -23,10 +24,14 @@ impl Sweep<'_> {
         let _recording = Scope::new(&RECORDING, self.record);
         let needed = self.wanted.map(|wanted| leading_to(wanted, &roots));
         let fault = crate::fault::current();
+        let mut trace = Trace::new();
         let mut pending = Pending::default();
         roots.into_iter().for_each(|(node, g)| pending.add(&node, g));
         let mut found = vec![];
         while let Some((node, g)) = pending.pop() {
+            if let Some(trace) = &trace {
+                trace.check_complete(&node, &g);
+            }
             let g = self.observe(&node, g);
             if self.reports(&node) {
                 found.push((node.id, g.clone()));
@@ -50,10 +55,11 @@ impl Sweep<'_> {
                 if let (Some(region), None, false) = (&rule.part, &fault, self.record)
                     && pending.add_part(&inputs[0], region, &g)
                 {
+                    // It is not the first contribution, and adds no number that was not checked.
                     continue;
                 }
                 let pull = |g: &Tensor| {
-                    let _rule = (Scope::new(&IN_RULE, true), Scope::new(&SITE, Some(node.site)));
+                    let _rule = part_of(&node);
                     (rule.pull)(g, output.as_ref(), &flags)
                 };
                 for (at, grad) in pull(&g).into_iter().enumerate().filter(|&(at, _)| flags[at]) {
@@ -68,6 +74,10 @@ impl Sweep<'_> {
                         }),
                     };
                     if let Some(grad) = grad {
+                        if let Some(trace) = &mut trace {
+                            trace.check_rule(&node, &history, input, &grad, &g);
+                            trace.note(&node, input);
+                        }
                         pending.add(input, fitted(grad, &node, input));
                     }
                 }
@@ -87,13 +97,6 @@ impl Sweep<'_> {
     /// Lets hooks see and replace a complete gradient.
     #[track_caller]
     fn observe(&self, node: &Node, mut g: Tensor) -> Tensor {
-        if is_anomaly(&g) {
-            let found = anomaly_report(&g);
-            panic!(
-                "backward: anomaly: the gradient of the result of `{}` (recorded at {}) {found}",
-                node.op, node.site
-            );
-        }
         let hooks: Vec<_> = lock(&node.hooks).iter().map(|(_, hook)| hook.clone()).collect();
         for hook in hooks {
             let Some(other) = hook(&g) else { continue };
@@ -142,10 +145,6 @@ impl Sweep<'_> {
 /// A rule's gradient, checked, and summed to the input's shape where that was broadcast.
 #[track_caller]
 fn fitted(grad: Tensor, node: &Node, input: &Node) -> Tensor {
-    if is_anomaly(&grad) {
-        let found = anomaly_report(&grad);
-        panic!("backward: anomaly: the gradient by an input of `{}` (recorded at {}) {found}", node.op, node.site);
-    }
     let fits = grad.shape() == &input.shape;
     let sums = fits || input.shape.broadcast(grad.shape()).as_ref() == Some(grad.shape());
     if !sums || grad.dtype() != input.dtype {
@@ -160,7 +159,16 @@ fn fitted(grad: Tensor, node: &Node, input: &Node) -> Tensor {
             input.dtype
         );
     }
-    if fits { grad } else { grad.sum_to(&input.shape) }
+    if fits {
+        return grad;
+    }
+    let _rule = part_of(node);
+    grad.sum_to(&input.shape)
+}
+
+/// What runs until the result is dropped is a part of the gradient of `node`.
+fn part_of(node: &Node) -> impl Sized + use<> {
+    (Scope::new(&IN_RULE, true), Scope::new(&SITE, Some(node.site)))
 }
 
 /// Cotangents that wait for their node's turn: the youngest node first.
@@ -193,8 +201,10 @@ impl Pending {
                 self.order.push(node.id);
                 g
             }
-            Some((_, sum)) if node.dtype.is_half() => sum.to(DType::F32) + g.to(DType::F32),
-            Some((_, sum)) => sum + g,
+            Some((_, sum)) => {
+                let _sum = part_of(node);
+                if node.dtype.is_half() { sum.to(DType::F32) + g.to(DType::F32) } else { sum + g }
+            }
         };
         self.waiting.insert(node.id, (node.clone(), g));
     }
@@ -203,6 +213,7 @@ impl Pending {
     /// to. Half precision is left to [`add`](Pending::add).
     fn add_part(&mut self, node: &Arc<Node>, region: &Layout, g: &Tensor) -> bool {
         let Some((_, sum)) = self.waiting.get_mut(&node.id).filter(|_| !node.dtype.is_half()) else { return false };
+        let _sum = part_of(node);
         let whole = std::mem::replace(sum, g.clone()).contiguous();
         let part = whole.with_layout(region.clone()) + g;
         *sum = whole.overwritten(region, &part);
