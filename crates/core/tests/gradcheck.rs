@@ -271,3 +271,83 @@ fn ridders_sees_kinks_and_small_errors() {
     gradcheck(|[x]| slight(x), [&doubles(&[1.0])]).assert_ok();
     assert!(!ridders.run(|[x]| slight(x), [&doubles(&[1.0])]).is_ok());
 }
+
+/// x·s with the gradient by x of element 13 of 20 wrong.
+fn wrong_at_13(x: &Tensor) -> Tensor {
+    let factors: Vec<f64> = elements(x).iter().map(|&x| if x == 13.0 { 1.001 } else { 1.0 }).collect();
+    let factors = Tensor::from_slice(&factors, x.shape().clone());
+    x.detach().record("wrong").wrt(x, [], move |g, []| g * &factors).done()
+}
+
+fn elements(x: &Tensor) -> Vec<f64> {
+    x.detach().to(DType::F64).to_vec()
+}
+
+#[test]
+fn shrinks_to_the_wrong_element() {
+    let x = Tensor::from_slice(&(0..20).map(f64::from).collect::<Vec<_>>(), [4, 5]);
+    let report = Gradcheck::new().shrink().seed(5).run(|[x]| wrong_at_13(x), [&x]);
+    assert_eq!(report.counts().failures, 1, "{report}");
+    let [smallest] = &report.smallest[..] else { panic!("{report}") };
+    assert_eq!((&smallest.shape[..], &smallest.elements[..]), (&[1, 1][..], &[13.0][..]));
+    assert_eq!(report.replay, "Gradcheck::new().seed(5).run(f, [&Tensor::from_slice::<f64>(&[13.0], [1, 1])])");
+    let f = |[x]: [&Tensor; 1]| wrong_at_13(x);
+    let replayed = Gradcheck::new().seed(5).run(f, [&Tensor::from_slice::<f64>(&[13.0], [1, 1])]);
+    assert_eq!(replayed.findings, report.findings);
+    let text = report.to_string();
+    assert!(text.contains("by input 0 [0, 0], order 1: gradient 1.001e0, finite differences "), "{text}");
+    assert!(text.contains(" ulp") && text.contains("smallest input 0: f64 of shape [1, 1]: [13.0]"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json["smallest"], serde_json::json!([{"dtype": "f64", "shape": [1, 1], "elements": [13.0]}]));
+    assert!(json["findings"][0]["ulps"].as_f64().unwrap() > 1e12);
+    assert!(report.to_junit().contains("smallest input: f64 of shape [1, 1]: [13.0]"));
+}
+
+#[test]
+fn shapes_that_must_fit_shrink_together() {
+    let wrong = |a: &Tensor, b: &Tensor| scaled(a, 1.5).matmul(b);
+    let (a, b) = (Rng::new(1).normal([4, 6]), Rng::new(2).normal([6, 3]));
+    let report = Gradcheck::new().shrink().run(|[a, b]| wrong(a, b), [&a, &b]);
+    assert!(report.smallest.iter().all(|x| x.shape == [1, 1]), "{report}");
+    // Square matrices and their batch, of one length all.
+    let square = Rng::new(3).normal([3, 3, 3]);
+    let report = Gradcheck::new().shrink().orders(2).run(|[a, b]| wrong(a, b), [&square, &square]);
+    assert!(report.smallest.iter().all(|x| x.shape == [1, 1, 1]), "{report}");
+}
+
+#[test]
+fn integers_stay_with_what_they_index() {
+    let rows = Tensor::from_slice(&[0i64, 2, 0], [3]);
+    let x = Tensor::from_slice(&(0..12).map(f64::from).collect::<Vec<_>>(), [3, 4]);
+    let report = Gradcheck::new().shrink().run(|[x, k]| scaled(x, 2.0).index_select(0, k), [&x, &rows]);
+    let [values, indices] = &report.smallest[..] else { panic!("{report}") };
+    // Rows that are still named must stay until their index has gone.
+    assert_eq!((values.shape.as_slice(), indices.elements.as_slice()), (&[1, 1][..], &[0.0][..]), "{report}");
+    assert!(report.replay.ends_with("&Tensor::from_slice::<f64>(&[0.0], [1]).to(DType::I64)])"), "{report}");
+}
+
+#[test]
+fn nothing_to_shrink() {
+    let x = Tensor::from_slice(&[0.5, 1.0], [2]);
+    assert!(Gradcheck::new().shrink().run(|[x]| x.exp(), [&x]).smallest.is_empty());
+    // Wrong from 20 elements on: there is no shorter failure, and too many elements for one line.
+    let long = |x: &Tensor| scaled(x, if x.count() < 20 { 1.0 } else { 2.0 });
+    let report = Gradcheck::new().shrink().run(|[x]| long(x), [&Tensor::full([8, 5], 0.5)]);
+    assert_eq!(report.smallest[0].shape, [4, 5], "{report}");
+    assert_eq!(report.replay, "Gradcheck::new().seed(1).shrink().run(f, inputs)");
+    // Wrong for this layout only, which the parts do not have.
+    let layout = |x: &Tensor| scaled(x, if x.layout().is_contiguous() { 1.0 } else { 2.0 });
+    let report = Gradcheck::new().shrink().run(|[x]| layout(x), [&Rng::new(1).normal([2, 3]).to(DType::F64).t()]);
+    assert!(!report.is_ok() && report.smallest.is_empty(), "{report}");
+}
+
+#[test]
+fn drawn_inputs_depend_on_the_seed() {
+    let seen = |seed: u64| {
+        let report = Gradcheck::new().seed(seed).shrink().drawn(|[x]| scaled(x, 2.0), [check::real([1], -2.0..2.0)]);
+        report.smallest[0].elements[0]
+    };
+    assert!(seen(1) == seen(1) && seen(1) != seen(2) && (-2.0..2.0).contains(&seen(1)));
+    let pairs = [check::real([3], -2.0..2.0), check::index([2], 3)];
+    Gradcheck::new().orders(2).drawn(|[x, k]| x.exp().index_select(0, k), pairs).assert_ok();
+}

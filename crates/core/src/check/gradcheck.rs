@@ -1,10 +1,11 @@
 //! Gradients against finite differences.
 
+use super::graph::{Function, Graph, double, flat};
 use super::inputs::{Stream, elements, plain};
-use super::registry::SampleOutput;
+use super::registry::{Input, SampleOutput};
 use super::report::{Report, Verdict};
 use super::slopes::Slopes;
-use crate::autograd::{Options, grads};
+use crate::device::Device;
 use crate::dtype::DType;
 use crate::tensor::Tensor;
 use std::collections::HashSet;
@@ -53,6 +54,7 @@ pub struct Gradcheck {
     step: Option<f64>,
     /// Whether the step is searched for.
     pub(super) ridders: bool,
+    shrink: bool,
     pub(super) orders: u8,
     seed: u64,
     /// The number of random projections, and the size of a Jacobian up to which all of it is compared.
@@ -69,6 +71,7 @@ impl Default for Gradcheck {
             atol: 1e-9,
             step: None,
             ridders: false,
+            shrink: false,
             orders: 1,
             seed: 1,
             projections: 3,
@@ -131,6 +134,25 @@ impl Gradcheck {
         Gradcheck { projections, full: 0, ..self }
     }
 
+    /// If the check fails, looks for the smallest parts of the inputs on which it fails in the same way, and reports on
+    /// them instead: [`Report::smallest`] holds them, and the replay line if they are short. Axes of the same length are
+    /// cut together first, so that the shapes go on to fit, then each by itself.
+    ///
+    /// Inputs on which `f` panics are passed over; the panic hook prints these panics as it prints others.
+    ///
+    /// ```
+    /// use cotangent_core::{check::*, *};
+    /// let wrong = |x: &Tensor| x.detach().exp().record("wrong_exp").wrt(x, [x], |g, [x]| g * x).done();
+    /// let report = Gradcheck::new().shrink().run(|[x]| wrong(x), [&Tensor::full([4, 5], 0.5)]);
+    /// assert_eq!(report.smallest[0].shape, [1, 1]);
+    /// let again = Gradcheck::new().seed(1).run(|[x]| wrong(x), [&Tensor::from_slice::<f64>(&[0.5], [1, 1])]);
+    /// assert_eq!(again.findings, report.findings);
+    /// assert!(report.replay.ends_with("run(f, [&Tensor::from_slice::<f64>(&[0.5], [1, 1])])"));
+    /// ```
+    pub fn shrink(self) -> Gradcheck {
+        Gradcheck { shrink: true, ..self }
+    }
+
     /// Compares whole Jacobians up to this many elements.
     pub(super) fn full_up_to(self, full: usize) -> Gradcheck {
         Gradcheck { full, ..self }
@@ -186,10 +208,30 @@ impl Gradcheck {
         self.check(&|x: &[Tensor]| f(x).tensors(), &inputs)
     }
 
+    /// Runs the check on inputs drawn from the seed, on the default device.
+    ///
+    /// ```
+    /// use cotangent_core::{check::*, *};
+    /// Gradcheck::new().drawn(|[x, k]| x.index_select(0, k), [real([4, 2], -2.0..2.0), index([3], 4)]).assert_ok();
+    /// ```
+    #[track_caller]
+    pub fn drawn<const N: usize, R: SampleOutput>(&self, f: impl Fn([&Tensor; N]) -> R, inputs: [Input; N]) -> Report {
+        let (device, mut stream) = (Device::default(), Stream::new(self.seed, "drawn"));
+        let drawn = inputs.map(|input| plain(&device, &input.draw(&mut stream), &input.shape, input.dtype(DType::F64)));
+        self.run(f, drawn.each_ref())
+    }
+
     /// Runs the check on inputs that are doubles already.
     #[track_caller]
     pub(super) fn check(&self, f: &Function, inputs: &[Tensor]) -> Report {
-        let mut report = Report::new("gradcheck", self.seed, self.replay());
+        let report = self.check_these(f, inputs);
+        if self.shrink && report.counts().failures > 0 { self.shrunk(f, inputs, report) } else { report }
+    }
+
+    #[track_caller]
+    pub(super) fn check_these(&self, f: &Function, inputs: &[Tensor]) -> Report {
+        let call = if self.shrink { ".shrink().run(f, inputs)" } else { ".run(f, inputs)" };
+        let mut report = Report::new("gradcheck", self.seed, self.code() + call);
         let kinks = self.check_order(1, f, inputs, &HashSet::new(), &mut report);
         if self.orders > 1 && report.is_ok() {
             let outputs = Graph::new(f, inputs).outputs;
@@ -208,8 +250,8 @@ impl Gradcheck {
         report
     }
 
-    /// The line that runs this check again.
-    fn replay(&self) -> String {
+    /// These options as code, except that to shrink.
+    pub(super) fn code(&self) -> String {
         let (start, base) = match self.step {
             Some(_) => ("Gradcheck::torch()", Gradcheck::torch()),
             None => ("Gradcheck::new()", Gradcheck::new()),
@@ -222,7 +264,7 @@ impl Gradcheck {
             option(self.full == 0, format!(".fast({})", self.projections)),
             option(self.orders != base.orders, format!(".orders({})", self.orders)),
         ];
-        format!("{start}{}.seed({}).run(f, inputs)", options.concat(), self.seed)
+        format!("{start}{}.seed({})", options.concat(), self.seed)
     }
 
     /// Checks first derivatives of `f`, which is itself a derivative of order `order` − 1. Returns the inputs'
@@ -309,85 +351,4 @@ impl Report {
     fn require(&mut self, holds: bool, message: impl FnOnce() -> String) {
         if holds { self.passed("gradcheck", 1) } else { self.found("gradcheck", "", Verdict::Fault(message())) }
     }
-}
-
-/// A function of tensors.
-pub(super) type Function<'a> = dyn Fn(&[Tensor]) -> Vec<Tensor> + 'a;
-
-/// A floating-point tensor in double precision, anything else as it is.
-fn double(x: &Tensor) -> Tensor {
-    if x.dtype().is_float() { x.detach().to(DType::F64) } else { x.clone() }
-}
-
-/// The elements of all tensors, one after the other.
-pub(super) fn flat(tensors: &[Tensor]) -> Vec<f64> {
-    tensors.iter().flat_map(elements).collect()
-}
-
-/// A function evaluated on leaves, ready to be differentiated.
-pub(super) struct Graph {
-    pub(super) leaves: Vec<Tensor>,
-    /// The floating-point outputs.
-    pub(super) outputs: Vec<Tensor>,
-}
-
-impl Graph {
-    pub(super) fn new(f: &Function, inputs: &[Tensor]) -> Graph {
-        let leaf = |x: &Tensor| if x.dtype().is_float() && !x.is_tracked() { x.tracked() } else { x.clone() };
-        let leaves: Vec<Tensor> = inputs.iter().map(leaf).collect();
-        let outputs = differentiable(f(&leaves));
-        Graph { leaves, outputs }
-    }
-
-    /// Cotangents for the outputs from their elements in order.
-    pub(super) fn split(&self, weights: &[f64]) -> Vec<Tensor> {
-        let mut rest = weights;
-        let mut next = |y: &Tensor| {
-            let (own, others) = rest.split_at(y.count());
-            rest = others;
-            plain(y.device(), own, y.shape(), y.dtype())
-        };
-        self.outputs.iter().map(&mut next).collect()
-    }
-
-    /// The gradient by each leaf; `None` where nothing depends on it.
-    pub(super) fn pull(&self, cotangents: &[Tensor], record: bool) -> Vec<Option<Tensor>> {
-        let roots: Vec<_> = self.outputs.iter().zip(cotangents).filter(|(y, _)| y.is_tracked()).collect();
-        let wrt: Vec<&Tensor> = self.leaves.iter().collect();
-        grads(&roots, &wrt, Options { retain: true, record })
-    }
-
-    /// The terms of ⟨u, Jv⟩, and ⟨Jᵀu, v⟩, for the cotangent u and a random v. Jv is the derivative of the latter by u.
-    pub(super) fn transposed(&self, weights: &[f64], stream: &mut Stream) -> (Vec<f64>, f64) {
-        let u: Vec<Tensor> = self.split(weights).iter().map(Tensor::tracked).collect();
-        let along = |(g, x): (Option<Tensor>, &Tensor)| {
-            let v = plain(x.device(), &stream.weights(x.count()), x.shape(), x.dtype());
-            Some((g? * v).sum(..))
-        };
-        let duals: Vec<Option<Tensor>> = self.pull(&u, true).into_iter().zip(&self.leaves).map(along).collect();
-        let zeros = vec![0.0; weights.len()];
-        let Some(dual) = duals.into_iter().flatten().reduce(|a, b| a + b) else { return (zeros, 0.0) };
-        let value = dual.item();
-        if !dual.is_tracked() {
-            return (zeros, value);
-        }
-        let tangents = grads(&[(&dual, &dual.ones_like())], &u.iter().collect::<Vec<_>>(), Options::default());
-        let products = |(u, t): (&Tensor, &Option<Tensor>)| -> Vec<f64> {
-            let t = t.as_ref().map_or_else(|| vec![0.0; u.count()], elements);
-            t.into_iter().zip(elements(u)).map(|(t, u)| t * u).collect()
-        };
-        (u.iter().zip(&tangents).flat_map(products).collect(), value)
-    }
-
-    /// The elements of the gradient by each leaf, zeros where nothing depends on it.
-    pub(super) fn gradients(&self, weights: &[f64]) -> Vec<Vec<f64>> {
-        let found = self.pull(&self.split(weights), false);
-        let values = |(g, x): (Option<Tensor>, &Tensor)| g.map_or_else(|| vec![0.0; x.count()], |g| elements(&g));
-        found.into_iter().zip(&self.leaves).map(values).collect()
-    }
-}
-
-/// The tensors that can carry a gradient.
-pub(super) fn differentiable(outputs: Vec<Tensor>) -> Vec<Tensor> {
-    outputs.into_iter().filter(|y| y.dtype().is_float()).collect()
 }

@@ -1,6 +1,6 @@
 //! Reports as JSON.
 
-use super::report::{Counts, Finding, Place, Report, Verdict};
+use super::report::{Counts, Finding, Place, Report, Smallest, Verdict};
 use std::fmt::Write;
 
 impl Report {
@@ -16,6 +16,7 @@ impl Report {
             ("checks", checks.to_string()),
             ("failures", failures.to_string()),
             ("kinks", kinks.to_string()),
+            ("smallest", list(self.smallest.iter().map(smallest_json).collect())),
             ("findings", list(self.findings.iter().map(finding_json).collect())),
             ("operations", list(self.operations.iter().map(|(name, counts)| counts_json(name, *counts)).collect())),
         ])
@@ -59,6 +60,15 @@ fn finding_json(finding: &Finding) -> String {
         fields.push(("ulps", number(ulps)));
     }
     object(fields)
+}
+
+fn smallest_json(input: &Smallest) -> String {
+    let elements: Vec<String> = input.elements.iter().map(|&x| number(x)).collect();
+    object([
+        ("dtype", text(&input.dtype.to_string())),
+        ("shape", format!("{:?}", input.shape)),
+        ("elements", format!("[{}]", elements.join(","))),
+    ])
 }
 
 fn counts_json(name: &str, counts: Counts) -> String {

@@ -36,7 +36,8 @@ impl Report {
         let (failures, kinks) = (found(true), found(false));
         if let Some(first) = failures.first() {
             let message = format!("{} of {} checks failed: {first}", counts.failures, counts.checks);
-            let all = format!("{}\nseed: {}\nreplay: {}", failures.join("\n"), self.seed, self.replay);
+            let smallest: String = self.smallest.iter().map(|input| format!("\nsmallest input: {input}")).collect();
+            let all = format!("{}{smallest}\nseed: {}\nreplay: {}", failures.join("\n"), self.seed, self.replay);
             body += &format!("<failure message=\"{}\">{}</failure>", escaped(&message), escaped(&all));
         }
         if !kinks.is_empty() {

@@ -61,6 +61,7 @@
 mod conformance;
 mod coverage;
 mod gradcheck;
+mod graph;
 mod inputs;
 mod json;
 mod junit;
@@ -69,6 +70,7 @@ mod mutation;
 mod registry;
 mod report;
 mod ridders;
+mod shrink;
 mod slopes;
 mod suite;
 mod table;
@@ -80,4 +82,4 @@ pub use mutation::{Fault, Mutant, Mutation, Outcome, Score, mutation};
 pub use registry::{
     Input, Operation, Sample, SampleFn, SampleOutput, Samples, Values, distinct, given, index, real, truth,
 };
-pub use report::{Counts, Finding, Place, Report, Verdict};
+pub use report::{Counts, Finding, Place, Report, Smallest, Verdict};

@@ -1,7 +1,8 @@
 //! A test of the tests: gradients are falsified on purpose, and the checks must notice.
 
 use super::conformance::operations;
-use super::gradcheck::{Gradcheck, Graph};
+use super::gradcheck::Gradcheck;
+use super::graph::Graph;
 use super::inputs::Stream;
 use super::registry::Sample;
 use super::report::Report;

@@ -1,5 +1,6 @@
 //! What a check found, as data.
 
+use crate::dtype::DType;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -140,6 +141,31 @@ pub struct Counts {
     pub kinks: usize,
 }
 
+/// An input of the smallest failure that a check has found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Smallest {
+    /// Element type.
+    pub dtype: DType,
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// Elements, row by row.
+    pub elements: Vec<f64>,
+}
+
+impl Smallest {
+    /// Whether its elements are few enough to be printed.
+    pub(super) fn is_short(&self) -> bool {
+        self.elements.len() <= 16
+    }
+}
+
+impl fmt::Display for Smallest {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} of shape {:?}", self.dtype, self.shape)?;
+        if self.is_short() { write!(f, ": {:?}", self.elements) } else { Ok(()) }
+    }
+}
+
 /// The outcome of a check, as data: what was found, and how much was tried.
 ///
 /// ```
@@ -161,11 +187,21 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How much was checked for each operation.
     pub operations: BTreeMap<String, Counts>,
+    /// The smallest inputs on which it fails, if they were looked for ([`Gradcheck::shrink`](super::Gradcheck::shrink));
+    /// the failures are those on them.
+    pub smallest: Vec<Smallest>,
 }
 
 impl Report {
     pub(super) fn new(subject: &str, seed: u64, replay: String) -> Report {
-        Report { subject: subject.into(), seed, replay, findings: vec![], operations: BTreeMap::new() }
+        Report {
+            subject: subject.into(),
+            seed,
+            replay,
+            findings: vec![],
+            operations: BTreeMap::new(),
+            smallest: vec![],
+        }
     }
 
     /// Over all operations.
@@ -257,6 +293,9 @@ impl fmt::Display for Report {
         }
         if hidden > 0 {
             write!(f, "\n  and {hidden} more")?;
+        }
+        for (k, input) in self.smallest.iter().enumerate() {
+            write!(f, "\n  smallest input {k}: {input}")?;
         }
         if failures > 0 {
             write!(f, "\n  replay: {}", self.replay)?;

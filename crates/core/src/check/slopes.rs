@@ -1,6 +1,7 @@
 //! Finite differences: along single elements, and along random directions.
 
-use super::gradcheck::{Function, Gradcheck, Graph, differentiable, flat};
+use super::gradcheck::Gradcheck;
+use super::graph::{Function, Graph, differentiable, flat};
 use super::inputs::{Stream, elements, index_of, plain};
 use super::report::{Place, Report, Verdict};
 use super::ridders::{SHRINK, ridders};

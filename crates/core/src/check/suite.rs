@@ -1,6 +1,7 @@
 //! The conformance checks of one sample.
 
-use super::gradcheck::{Gradcheck, Graph};
+use super::gradcheck::Gradcheck;
+use super::graph::Graph;
 use super::inputs::{Arrangement, Stream, elements, index_of, place, plain, rounded};
 use super::registry::{Input, Sample, Values};
 use super::report::{Place, Report, Verdict};
