@@ -55,7 +55,7 @@
 //!    ```
 //! 4. **A kernel of your own** is a function for host memory and its twin in CUDA C: see [`Kernel`].
 //!
-//! [`check::gradcheck`] checks each of them, and [`samples!`] makes it part of the conformance suite.
+//! [`check::gradcheck`](fn@check::gradcheck) checks each of them, and [`samples!`] makes it part of the conformance suite.
 
 mod approx;
 pub mod autograd;

@@ -3,7 +3,7 @@
 //!
 //! # Is this gradient right?
 //!
-//! [`gradcheck`] compares the gradient of any function with finite differences. An operation of one's own:
+//! [`fn@gradcheck`] compares the gradient of any function with finite differences. An operation of one's own:
 //!
 //! ```
 //! use cotangent_core::{check::*, *};
@@ -27,6 +27,17 @@
 //! }
 //! assert_eq!(report.counts().failures, 2);
 //! assert!(report.to_json().contains("\"failures\":2"));
+//! ```
+//!
+//! The attribute [`macro@gradcheck`] makes a test of a function where it is defined:
+//!
+//! ```
+//! # use cotangent_core as cotangent;
+//! use cotangent::{check::gradcheck, *};
+//! #[gradcheck(real([2, 3], -2.0..2.0), crate = cotangent)]
+//! fn swish(x: &Tensor) -> Tensor {
+//!     x * x.sigmoid()
+//! }
 //! ```
 //!
 //! # Is this operation right?
@@ -74,6 +85,33 @@ mod shrink;
 mod slopes;
 mod suite;
 mod table;
+
+/// Makes a test of a function of tensors: `#[gradcheck(real([2, 3], -2.0..2.0))]` on `fn swish(x: &Tensor) -> Tensor` adds
+/// the test `gradcheck_swish`, which draws a matrix from that interval, compares the gradients of both orders with finite
+/// differences, and [shrinks](Gradcheck::shrink) what fails.
+///
+/// There is one input for each parameter: [`real`], [`distinct`], [`given`], [`index`] or [`truth`]. Options follow as
+/// `name = value`: `orders`, `seed`, `rtol` and `atol` are those of [`Gradcheck`]; `crate` is the path of the framework
+/// if it is not `::cotangent`.
+///
+/// ```
+/// use cotangent_core::{check::gradcheck, *};
+/// #[gradcheck(real([4, 3], -2.0..2.0), index([2], 4), orders = 1, seed = 3, crate = cotangent_core)]
+/// fn rows(x: &Tensor, k: &Tensor) -> Tensor {
+///     x.index_select(0, k)
+/// }
+/// ```
+///
+/// An input for each parameter, no `self`, no generics:
+///
+/// ```compile_fail
+/// use cotangent_core::{check::gradcheck, *};
+/// #[gradcheck(crate = cotangent_core)]
+/// fn swish(x: &Tensor) -> Tensor {
+///     x * x.sigmoid()
+/// }
+/// ```
+pub use cotangent_macros::gradcheck;
 
 pub use conformance::{Conformance, conformance};
 pub use coverage::unregistered;
