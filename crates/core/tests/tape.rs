@@ -511,6 +511,16 @@ fn a_checkpoint_of_nothing_tracked_records_nothing() {
 }
 
 #[test]
+fn hooks_of_what_a_checkpoint_reads_run_once() {
+    let (w, captured) = (x(&[1.0]), x(&[5.0]));
+    let _hooks = [&w, &captured].map(|x| x.hook(|g| Some(g * 10.0)));
+    let held = captured.clone();
+    let y = checkpoint(move |[x]| x * &held, [&w]) + &w;
+    let g = y.backward();
+    assert_eq!((g[&w].item(), g[&captured].item()), (60.0, 10.0));
+}
+
+#[test]
 fn operations_in_a_checkpoint_keep_their_lines() {
     let w = x(&[0.0]);
     let recorded = line!() + 1;

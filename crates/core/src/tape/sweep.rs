@@ -32,12 +32,16 @@ impl Sweep<'_> {
             if let Some(trace) = &trace {
                 trace.check_complete(&node, &g);
             }
+            if node.id < self.floor {
+                // More may come from elsewhere: it is not the complete gradient, which hooks see.
+                if self.reports(&node) {
+                    found.push((node.id, g));
+                }
+                continue;
+            }
             let g = self.observe(&node, g);
             if self.reports(&node) {
                 found.push((node.id, g.clone()));
-            }
-            if node.id < self.floor {
-                continue;
             }
             let Some(history) = self.history(&node) else { continue };
             let output = history.output.as_ref().map(|(value, layout)| Tensor {
