@@ -28,7 +28,7 @@ pub fn anomaly<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// The elements, of any type.
-fn values(x: &Tensor) -> Vec<f64> {
+pub(crate) fn values(x: &Tensor) -> Vec<f64> {
     let _quiet = Scope::new(&ANOMALY, false);
     x.detach().to(DType::F64).to_vec::<f64>()
 }
@@ -38,7 +38,7 @@ fn is_finite(x: &Tensor) -> bool {
 }
 
 /// What a tensor holds: `of shape [2] is finite, from 0.0 to 4.0`.
-fn statistics(x: &Tensor) -> String {
+pub(crate) fn statistics(x: &Tensor) -> String {
     let values = values(x);
     let count = |what: fn(f64) -> bool| values.iter().filter(|v| what(**v)).count();
     let (nan, infinite) = (count(f64::is_nan), count(f64::is_infinite));
@@ -95,7 +95,7 @@ impl Seen {
     }
 
     /// A line for each input.
-    fn lines(&self) -> String {
+    pub(super) fn lines(&self) -> String {
         let line = |(k, input): (usize, &SeenInput)| {
             let made = input.made.map_or("untracked".into(), |(op, site)| format!("`{op}` at {site}"));
             format!("\n  input {k} ({made}) {}", statistics(&input.x))

@@ -9,10 +9,10 @@ mod anomaly;
 mod record;
 mod sweep;
 
-pub(crate) use anomaly::Seen;
 pub use anomaly::anomaly;
+pub(crate) use anomaly::{Seen, statistics, values};
 pub use record::Record;
-pub(crate) use sweep::Sweep;
+pub(crate) use sweep::{Sweep, between, observe};
 
 use crate::dtype::DType;
 use crate::shape::{Layout, Shape};
@@ -62,7 +62,7 @@ pub(crate) struct History {
     /// The operation's result, for rules that read it.
     output: Option<(Arc<Value>, Layout)>,
     /// Values of all inputs, tracked or not, if it was recorded in anomaly mode.
-    pub(crate) seen: Option<Box<Seen>>,
+    seen: Option<Box<Seen>>,
 }
 
 /// Gradients of some of the inputs; they may share work.
@@ -114,6 +114,18 @@ impl Node {
 
     pub(crate) fn is_leaf(&self) -> bool {
         matches!(*lock(&self.links), Links::Leaf)
+    }
+
+    pub(crate) fn has_hooks(&self) -> bool {
+        !lock(&self.hooks).is_empty()
+    }
+
+    /// What anomaly mode saw of the operation's inputs, a line each; nothing if it was off, or a sweep has passed.
+    pub(crate) fn seen(&self) -> String {
+        match &*lock(&self.links) {
+            Links::Live(history) => history.seen.as_ref().map(|seen| seen.lines()).unwrap_or_default(),
+            _ => String::new(),
+        }
     }
 
     /// Inputs of the operation; none for a leaf or where a sweep has passed.

@@ -22,7 +22,7 @@ impl Sweep<'_> {
     #[track_caller]
     pub(crate) fn run(&self, roots: Vec<(Arc<Node>, Tensor)>) -> Vec<(u64, Tensor)> {
         let _recording = Scope::new(&RECORDING, self.record);
-        let needed = self.wanted.map(|wanted| leading_to(wanted, &roots));
+        let needed = self.wanted.map(|wanted| leading_to(wanted, &nodes(&roots)));
         let fault = crate::fault::current();
         let mut trace = Trace::new();
         let mut pending = Pending::default();
@@ -39,7 +39,7 @@ impl Sweep<'_> {
                 }
                 continue;
             }
-            let g = self.observe(&node, g);
+            let g = observe(&node, g);
             if self.reports(&node) {
                 found.push((node.id, g.clone()));
             }
@@ -98,29 +98,6 @@ impl Sweep<'_> {
         }
     }
 
-    /// Lets hooks see and replace a complete gradient.
-    #[track_caller]
-    fn observe(&self, node: &Node, mut g: Tensor) -> Tensor {
-        let hooks: Vec<_> = lock(&node.hooks).iter().map(|(_, hook)| hook.clone()).collect();
-        for hook in hooks {
-            let Some(other) = hook(&g) else { continue };
-            if other.shape() != &node.shape || other.dtype() != node.dtype {
-                panic!(
-                    "hook: it returned a gradient of shape {} and type {} for the result of `{}` (recorded at {}) of \
-                     shape {} and type {}; they must be equal",
-                    other.shape(),
-                    other.dtype(),
-                    node.op,
-                    node.site,
-                    node.shape,
-                    node.dtype
-                );
-            }
-            g = other;
-        }
-        g
-    }
-
     /// The node's history; it is freed behind the sweep unless retained.
     #[track_caller]
     fn history(&self, node: &Node) -> Option<Arc<History>> {
@@ -144,6 +121,29 @@ impl Sweep<'_> {
             }
         }
     }
+}
+
+/// Lets hooks see and replace a complete gradient.
+#[track_caller]
+pub(crate) fn observe(node: &Node, mut g: Tensor) -> Tensor {
+    let hooks: Vec<_> = lock(&node.hooks).iter().map(|(_, hook)| hook.clone()).collect();
+    for hook in hooks {
+        let Some(other) = hook(&g) else { continue };
+        if other.shape() != &node.shape || other.dtype() != node.dtype {
+            panic!(
+                "hook: it returned a gradient of shape {} and type {} for the result of `{}` (recorded at {}) of \
+                 shape {} and type {}; they must be equal",
+                other.shape(),
+                other.dtype(),
+                node.op,
+                node.site,
+                node.shape,
+                node.dtype
+            );
+        }
+        g = other;
+    }
+    g
 }
 
 /// A rule's gradient, checked, and summed to the input's shape where that was broadcast.
@@ -231,16 +231,24 @@ impl Pending {
     }
 }
 
+fn nodes(roots: &[(Arc<Node>, Tensor)]) -> Vec<Arc<Node>> {
+    roots.iter().map(|(node, _)| node.clone()).collect()
+}
+
 /// The nodes from which one of `wanted` is reached, wanted ones included.
-fn leading_to(wanted: &[u64], roots: &[(Arc<Node>, Tensor)]) -> HashSet<u64> {
+fn leading_to(wanted: &[u64], roots: &[Arc<Node>]) -> HashSet<u64> {
     let oldest = wanted.iter().copied().min().unwrap_or(u64::MAX);
-    let roots: Vec<Arc<Node>> = roots.iter().map(|(node, _)| node.clone()).collect();
     let mut leading: HashSet<u64> = wanted.iter().copied().collect();
     // Ascending: inputs are older than a node, and already decided.
-    for (id, node) in reachable(&roots, |node| node.id > oldest) {
+    for (id, node) in reachable(roots, |node| node.id > oldest) {
         if node.inputs().iter().any(|input| leading.contains(&input.id)) {
             leading.insert(id);
         }
     }
     leading
+}
+
+/// The numbers of the nodes on the ways from `root` to the node `target`, both included.
+pub(crate) fn between(root: &Arc<Node>, target: u64) -> HashSet<u64> {
+    leading_to(&[target], std::slice::from_ref(root))
 }
