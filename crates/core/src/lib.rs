@@ -80,7 +80,8 @@ mod tape;
 mod tensor;
 
 pub use autograd::{
-    Grads, checkpoint, checkpoint_sequential, custom_vjp, hessian, hvp, jacobian, jvp, value_and_grad, vjp,
+    Grads, checkpoint, checkpoint_sequential, custom_vjp, grad_and_aux, hessian, hvp, jacobian, jvp, value_and_grad,
+    vjp,
 };
 pub use backend::{Fold, Memory};
 pub use device::{DefaultDevice, Device};

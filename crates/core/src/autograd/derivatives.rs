@@ -2,13 +2,14 @@
 
 use super::{Options, check_direction, grads};
 use crate::shape::Shape;
-use crate::tape::{tracks, with_grad};
+use crate::tape::{at_caller, tracks, with_grad};
 use crate::tensor::{Tensor, checked_count};
 
 /// Runs `f` on leaves made of `inputs`, recording.
+#[track_caller]
 fn on_leaves<const N: usize, R>(inputs: [&Tensor; N], f: impl FnOnce([&Tensor; N]) -> R) -> (R, [Tensor; N]) {
     // A copy that is tied to the original, so that results can be differentiated by what the caller tracks.
-    let leaves = inputs.map(|x| if tracks(x) { x.alias() } else { x.tracked() });
+    let leaves = at_caller(|| inputs.map(|x| if tracks(x) { x.alias() } else { x.tracked() }));
     (with_grad(|| f(leaves.each_ref())), leaves)
 }
 
@@ -30,10 +31,42 @@ pub fn value_and_grad<const N: usize>(
     f: impl FnOnce([&Tensor; N]) -> Tensor,
     inputs: [&Tensor; N],
 ) -> (Tensor, [Tensor; N]) {
-    let (y, leaves) = on_leaves(inputs, f);
-    y.check_scalar("value_and_grad");
-    let g = pull("value_and_grad", &y, &y.ones_like(), leaves.each_ref(), recorded(&inputs));
-    (if recorded(&inputs) { y } else { y.detach() }, g)
+    let (y, g, ()) = with_aux("value_and_grad", |x| (f(x), ()), inputs);
+    (y, g)
+}
+
+/// As [`value_and_grad`], for a function that returns something besides its value: predictions, counts, new states. That
+/// comes back as it is; tensors in it hold the graph until they are [detached](Tensor::detach).
+///
+/// ```
+/// # use cotangent_core::*;
+/// let (x, label) = (Tensor::new([1.0, 2.0], [2]), Tensor::new([2.0, 2.0], [2]));
+/// let loss = |[x]: [&Tensor; 1]| {
+///     let error = x - &label;
+///     (error.square().sum(..), error.detach())
+/// };
+/// let (y, [g], error) = grad_and_aux(loss, [&x]);
+/// assert_eq!((y.item(), g.to_vec::<f32>()), (1.0, vec![-2.0, 0.0]));
+/// assert_eq!(error.to_vec::<f32>(), [-1.0, 0.0]);
+/// ```
+#[track_caller]
+pub fn grad_and_aux<const N: usize, A>(
+    f: impl FnOnce([&Tensor; N]) -> (Tensor, A),
+    inputs: [&Tensor; N],
+) -> (Tensor, [Tensor; N], A) {
+    with_aux("grad_and_aux", f, inputs)
+}
+
+#[track_caller]
+fn with_aux<const N: usize, A>(
+    op: &str,
+    f: impl FnOnce([&Tensor; N]) -> (Tensor, A),
+    inputs: [&Tensor; N],
+) -> (Tensor, [Tensor; N], A) {
+    let ((y, aux), leaves) = on_leaves(inputs, f);
+    y.check_scalar(op);
+    let g = pull(op, &y, &y.ones_like(), leaves.each_ref(), recorded(&inputs));
+    (if recorded(&inputs) { y } else { y.detach() }, g, aux)
 }
 
 /// Gradients of ⟨y, g⟩ by `leaves`, zeros where there are none.
@@ -99,7 +132,8 @@ pub fn jvp<const N: usize>(
     if record { (y, dy) } else { (y.detach(), dy.detach()) }
 }
 
-/// The Jacobian of `f` at `x`, of shape `[f(x)'s shape.., x's shape..]`, row by row.
+/// The Jacobian of `f` at `x`, of shape `[f(x)'s shape.., x's shape..]`: a sweep for each element of the result, or, where
+/// `x` has far fewer, a sweep for each of these through the graph of [`jvp`].
 ///
 /// ```
 /// # use cotangent_core::*;
@@ -110,7 +144,20 @@ pub fn jvp<const N: usize>(
 #[track_caller]
 pub fn jacobian(f: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
     let (y, [leaf]) = on_leaves([x], |[x]| f(x));
-    rows("jacobian", &y, &leaf, recorded(&[x]))
+    // A sweep through the graph of the gradient costs about three through that of the function.
+    let few_columns = x.count().saturating_mul(4) < y.count() && x.dtype() == y.dtype();
+    let by = if few_columns { columns } else { rows };
+    by("jacobian", &y, &leaf, recorded(&[x]))
+}
+
+/// The Jacobian of a recorded result by a leaf, column by column: uᵀJ is linear in u, and its Jacobian by u is Jᵀ.
+#[track_caller]
+fn columns(op: &str, y: &Tensor, leaf: &Tensor, record: bool) -> Tensor {
+    let u = y.zeros_like().tracked();
+    let [product] = with_grad(|| pull(op, y, &u, [leaf], true));
+    let transposed = rows(op, &product, &u, record);
+    let (m, n) = (leaf.rank() as isize, transposed.rank() as isize);
+    transposed.permute((m..n).chain(0..m).collect::<Vec<_>>())
 }
 
 /// The Jacobian of a recorded result by a leaf, row by row.

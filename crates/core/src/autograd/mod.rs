@@ -8,7 +8,7 @@ mod inspect;
 
 pub use checkpoint::{checkpoint, checkpoint_sequential};
 pub use custom::custom_vjp;
-pub use derivatives::{hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+pub use derivatives::{grad_and_aux, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 pub use inspect::Step;
 
 use crate::dtype::DType;

@@ -109,7 +109,7 @@ impl Node {
     /// A leaf: where gradients end up.
     #[track_caller]
     pub(crate) fn leaf(shape: Shape, dtype: DType) -> Arc<Node> {
-        Node::new("leaf", Location::caller(), shape, dtype, Links::Leaf)
+        Node::new("leaf", SITE.get().unwrap_or(Location::caller()), shape, dtype, Links::Leaf)
     }
 
     pub(crate) fn is_leaf(&self) -> bool {
