@@ -2,6 +2,7 @@
 
 use cotangent_core::check::{Conformance, Report, Samples, Verdict, distinct, real};
 use cotangent_core::*;
+use std::time::Duration;
 
 /// x with a gradient of g·slope(x), where x is not changed.
 fn identity(x: &Tensor, slope: impl Fn(&Tensor) -> f64) -> Tensor {
@@ -108,4 +109,24 @@ fn second_order_and_panics_are_named() {
     assert!(run("empty").to_string().contains("panicked: no elements"));
     let text = run("integers").to_string();
     assert!(text.contains("replay: Conformance::new(&device).only(\"integers\").seed(1).run()"), "{text}");
+}
+
+#[test]
+fn a_report_that_was_cut_says_so() {
+    let suite = Conformance::new(&Device::reference());
+    assert!(suite.operations().is_sorted() && suite.operations().contains(&"no samples"));
+    assert_eq!(suite.clone().only("sound").operations(), ["sound"]);
+    let report = suite.clone().only("sound").budget(Duration::ZERO).run();
+    assert!(!report.is_ok() && !report.is_complete());
+    assert_eq!(report.unchecked, ["sound"]);
+    assert!(
+        report.to_string().ends_with("INCOMPLETE, time for 0 of 1 operations only\n  not checked: sound"),
+        "{report}"
+    );
+    let report = suite.clone().budget(Duration::from_millis(50)).run();
+    let names: Vec<&str> = report.operations.keys().chain(&report.unchecked).map(String::as_str).collect();
+    assert_eq!(names, suite.operations());
+    assert!(report.to_json().contains("\"complete\":false,\"unchecked\":["));
+    let report = suite.only("sound").budget(Duration::from_secs(3600)).run();
+    assert!(report.is_ok() && report.is_complete() && report.times["sound"] > Duration::ZERO, "{report}");
 }

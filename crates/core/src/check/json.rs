@@ -13,6 +13,8 @@ impl Report {
             ("seed", self.seed.to_string()),
             ("replay", text(&self.replay)),
             ("ok", self.is_ok().to_string()),
+            ("complete", self.is_complete().to_string()),
+            ("unchecked", list(self.unchecked.iter().map(|name| text(name)).collect())),
             ("checks", checks.to_string()),
             ("failures", failures.to_string()),
             ("kinks", kinks.to_string()),

@@ -3,6 +3,7 @@
 use crate::dtype::DType;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// An element of one of several tensors.
 #[derive(Clone, Debug, PartialEq)]
@@ -190,6 +191,10 @@ pub struct Report {
     /// The smallest inputs on which it fails, if they were looked for ([`Gradcheck::shrink`](super::Gradcheck::shrink));
     /// the failures are those on them.
     pub smallest: Vec<Smallest>,
+    /// Operations that were not checked because the time was used up ([`Conformance::budget`](super::Conformance::budget)).
+    pub unchecked: Vec<String>,
+    /// The time that each operation took, where it was measured: all that differs in a second run.
+    pub times: BTreeMap<String, Duration>,
 }
 
 impl Report {
@@ -201,6 +206,8 @@ impl Report {
             findings: vec![],
             operations: BTreeMap::new(),
             smallest: vec![],
+            unchecked: vec![],
+            times: BTreeMap::new(),
         }
     }
 
@@ -213,10 +220,15 @@ impl Report {
         })
     }
 
-    /// Whether nothing failed, and something was checked.
+    /// Whether nothing failed, and something was checked; [`is_complete`](Report::is_complete) tells if that was all.
     pub fn is_ok(&self) -> bool {
         let Counts { checks, failures, .. } = self.counts();
         failures == 0 && checks > 0
+    }
+
+    /// Whether nothing was left out for want of time.
+    pub fn is_complete(&self) -> bool {
+        self.unchecked.is_empty()
     }
 
     /// The failures.
@@ -279,6 +291,10 @@ impl fmt::Display for Report {
         if kinks > 0 {
             write!(f, ", {kinks} kinks")?;
         }
+        if !self.is_complete() {
+            let all = self.operations.len() + self.unchecked.len();
+            write!(f, "; INCOMPLETE, time for {} of {all} operations only", self.operations.len())?;
+        }
         let all: Vec<&Finding> = if failures > 0 { self.failures().collect() } else { self.kinks().collect() };
         let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
         let mut hidden = 0;
@@ -296,6 +312,9 @@ impl fmt::Display for Report {
         }
         for (k, input) in self.smallest.iter().enumerate() {
             write!(f, "\n  smallest input {k}: {input}")?;
+        }
+        if !self.is_complete() {
+            write!(f, "\n  not checked: {}", self.unchecked.join(", "))?;
         }
         if failures > 0 {
             write!(f, "\n  replay: {}", self.replay)?;
