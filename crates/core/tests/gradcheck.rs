@@ -342,6 +342,21 @@ fn nothing_to_shrink() {
 }
 
 #[test]
+fn the_replay_line_calls_what_was_called() {
+    let wrong = |x: &[Tensor]| scaled(&x[0], 2.0) * &x[1];
+    let inputs = [doubles(&[0.5, 1.0]), Tensor::full((), 3.0)];
+    let report = Gradcheck::new().run_all(wrong, &inputs);
+    assert_eq!(report.replay, "Gradcheck::new().seed(1).run_all(f, inputs)");
+    let report = Gradcheck::new().shrink().run_all(wrong, &inputs);
+    let [x, y] = ["Tensor::from_slice::<f64>(&[0.5], [1])", "Tensor::from_slice::<f64>(&[3.0], ())"];
+    assert_eq!(report.replay, format!("Gradcheck::new().seed(1).run_all(f, &[{x}, {y}])"));
+    let again = [Tensor::from_slice::<f64>(&[0.5], [1]), Tensor::from_slice::<f64>(&[3.0], ())];
+    assert_eq!(Gradcheck::new().seed(1).run_all(wrong, &again).findings, report.findings);
+    let report = Gradcheck::new().drawn(|[x]| scaled(x, 2.0), [check::real([1], 0.0..1.0)]);
+    assert_eq!(report.replay, "Gradcheck::new().seed(1).drawn(f, inputs)");
+}
+
+#[test]
 fn drawn_inputs_depend_on_the_seed() {
     let seen = |seed: u64| {
         let report = Gradcheck::new().seed(seed).shrink().drawn(|[x]| scaled(x, 2.0), [check::real([1], -2.0..2.0)]);

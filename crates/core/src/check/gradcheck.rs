@@ -55,6 +55,8 @@ pub struct Gradcheck {
     /// Whether the step is searched for.
     pub(super) ridders: bool,
     shrink: bool,
+    /// The method that was called, for the replay line.
+    pub(super) call: &'static str,
     pub(super) orders: u8,
     seed: u64,
     /// The number of random projections, and the size of a Jacobian up to which all of it is compared.
@@ -72,6 +74,7 @@ impl Default for Gradcheck {
             step: None,
             ridders: false,
             shrink: false,
+            call: "run",
             orders: 1,
             seed: 1,
             projections: 3,
@@ -191,7 +194,7 @@ impl Gradcheck {
     /// Runs the check.
     #[track_caller]
     pub fn run<const N: usize, R: SampleOutput>(&self, f: impl Fn([&Tensor; N]) -> R, inputs: [&Tensor; N]) -> Report {
-        self.run_all(|x| f(std::array::from_fn(|k| &x[k])), &inputs.map(Tensor::clone))
+        self.check(&|x: &[Tensor]| f(std::array::from_fn(|k| &x[k])).tensors(), &inputs.map(double))
     }
 
     /// Runs the check on any number of inputs, such as all parameters of a model.
@@ -205,7 +208,7 @@ impl Gradcheck {
     #[track_caller]
     pub fn run_all<R: SampleOutput>(&self, f: impl Fn(&[Tensor]) -> R, inputs: &[Tensor]) -> Report {
         let inputs: Vec<Tensor> = inputs.iter().map(double).collect();
-        self.check(&|x: &[Tensor]| f(x).tensors(), &inputs)
+        Gradcheck { call: "run_all", ..self.clone() }.check(&|x: &[Tensor]| f(x).tensors(), &inputs)
     }
 
     /// Runs the check on inputs drawn from the seed, on the default device.
@@ -218,7 +221,7 @@ impl Gradcheck {
     pub fn drawn<const N: usize, R: SampleOutput>(&self, f: impl Fn([&Tensor; N]) -> R, inputs: [Input; N]) -> Report {
         let (device, mut stream) = (Device::default(), Stream::new(self.seed, "drawn"));
         let drawn = inputs.map(|input| plain(&device, &input.draw(&mut stream), &input.shape, input.dtype(DType::F64)));
-        self.run(f, drawn.each_ref())
+        Gradcheck { call: "drawn", ..self.clone() }.run(f, drawn.each_ref())
     }
 
     /// Runs the check on inputs that are doubles already.
@@ -230,8 +233,9 @@ impl Gradcheck {
 
     #[track_caller]
     pub(super) fn check_these(&self, f: &Function, inputs: &[Tensor]) -> Report {
-        let call = if self.shrink { ".shrink().run(f, inputs)" } else { ".run(f, inputs)" };
-        let mut report = Report::new("gradcheck", self.seed, self.code() + call);
+        let shrink = if self.shrink { ".shrink()" } else { "" };
+        let replay = format!("{}{shrink}.{}(f, inputs)", self.code(), self.call);
+        let mut report = Report::new("gradcheck", self.seed, replay);
         let kinks = self.check_order(1, f, inputs, &HashSet::new(), &mut report);
         if self.orders > 1 && report.is_ok() {
             let outputs = Graph::new(f, inputs).outputs;

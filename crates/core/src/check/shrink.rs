@@ -31,7 +31,10 @@ impl Gradcheck {
         report.smallest = inputs.iter().map(described).collect();
         if report.smallest.iter().all(Smallest::is_short) {
             let code: Vec<String> = inputs.iter().zip(&report.smallest).map(|(x, s)| s.code(x.device())).collect();
-            report.replay = format!("{}.run(f, [{}])", self.code(), code.join(", "));
+            report.replay = match self.call {
+                "run_all" => format!("{}.run_all(f, &[{}])", self.code(), code.join(", ")),
+                _ => format!("{}.run(f, [&{}])", self.code(), code.join(", &")),
+            };
         }
         report
     }
@@ -77,7 +80,7 @@ fn described(x: &Tensor) -> Smallest {
 }
 
 impl Smallest {
-    /// An expression that makes a reference to the tensor.
+    /// An expression that makes the tensor.
     fn code(&self, device: &Device) -> String {
         let number = |x: &f64| match x {
             x if x.is_nan() => "f64::NAN".into(),
@@ -88,6 +91,6 @@ impl Smallest {
         let make = if *device == Device::default() { "Tensor::from_slice" } else { "device.tensor" };
         let shape = if self.shape.is_empty() { "()".into() } else { format!("{:?}", self.shape) };
         let cast = if self.dtype == DType::F64 { String::new() } else { format!(".to(DType::{:?})", self.dtype) };
-        format!("&{make}::<f64>(&[{}], {shape}){cast}", data.join(", "))
+        format!("{make}::<f64>(&[{}], {shape}){cast}", data.join(", "))
     }
 }
