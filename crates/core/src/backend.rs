@@ -126,6 +126,14 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Name for messages, such as `cpu` or `cuda:0`.
     fn name(&self) -> String;
 
+    /// The number of elements from which on chains of elementwise operations on `f32` and `f64` are put off, and given
+    /// to [`map`](Backend::map) and [`fold`](Backend::fold) as one program. The results must have the bits of one
+    /// operation after the other, which holds if every step of a program is rounded to the element type. By default,
+    /// nothing is put off.
+    fn defers_from(&self) -> usize {
+        usize::MAX
+    }
+
     /// Storage holding `bytes` (elements in native byte order).
     fn upload(&self, dtype: DType, bytes: &[u8]) -> Result<Storage, Error>;
 

@@ -61,6 +61,7 @@ mod approx;
 pub mod autograd;
 pub mod backend;
 pub mod check;
+mod deferred;
 mod device;
 mod dtype;
 mod error;
@@ -84,6 +85,7 @@ pub use autograd::{
     vjp,
 };
 pub use backend::{Fold, Memory};
+pub use deferred::eager;
 pub use device::{DefaultDevice, Device};
 pub use dtype::{Bool, Compute, DType, Element};
 pub use error::{Error, attempt};

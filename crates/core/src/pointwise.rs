@@ -1,6 +1,7 @@
 //! Elementwise operations and reductions from a scalar closure: traced, broadcast, recorded, differentiated.
 
 use crate::backend::{Arg, Call, Fold, View};
+use crate::deferred::{defer, with_prologue};
 use crate::dtype::{Compute, DType};
 use crate::expr::{Binary, Expr, Inst, IntoExpr, Kind, Outputs, Traced, Unary, VjpKey, trace, trace_with};
 use crate::prepared::Prepared;
@@ -8,7 +9,7 @@ use crate::shape::{Axes, Layout, Shape};
 use crate::tape::{Node, Seen, tracked};
 use crate::tensor::{Tensor, checked_count, same_device, same_dtype};
 use smallvec::{SmallVec, smallvec};
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
@@ -222,12 +223,15 @@ fn common_dtype(op: &str, args: &[Cow<Tensor>]) -> DType {
 }
 
 /// Layouts that stretch arguments to `shape`; `None` for those that have it.
-fn stretched(args: &[Cow<Tensor>], shape: &Shape) -> SmallVec<[Option<Layout>; 2]> {
-    args.iter().map(|x| (x.shape() != shape).then(|| x.layout().broadcast_to(shape))).collect()
+pub(crate) fn stretched(args: &[impl Borrow<Tensor>], shape: &Shape) -> SmallVec<[Option<Layout>; 2]> {
+    args.iter()
+        .map(Borrow::borrow)
+        .map(|x: &Tensor| (x.shape() != shape).then(|| x.layout().broadcast_to(shape)))
+        .collect()
 }
 
 /// An argument that is only read.
-fn shared<'a>(x: &'a Tensor, layout: &'a Option<Layout>) -> Arg<'a> {
+pub(crate) fn shared<'a>(x: &'a Tensor, layout: &'a Option<Layout>) -> Arg<'a> {
     let view = x.view();
     Arg::Shared(View { layout: layout.as_ref().unwrap_or(view.layout), ..view })
 }
@@ -240,6 +244,10 @@ pub(crate) fn apply(op: &'static str, traced: &Traced, args: Args) -> Results {
     let mut pulls: SmallVec<[_; 1]> = SmallVec::new();
     for (k, &dtype) in outputs.iter().enumerate() {
         pulls.push(Pullback::new(traced, k, dtype, &args, &shape));
+    }
+    if let Some(values) = defer(traced, &args, &shape, &outputs) {
+        let record = |(value, pull)| Pullback::record(pull, Tensor::from_value(value, &shape), op, None);
+        return values.into_iter().zip(pulls).map(record).collect();
     }
     let seen = Seen::of(args.iter().map(|x| &**x));
     let layouts = stretched(&args, &shape);
@@ -281,9 +289,13 @@ pub(crate) fn reduce(
             *dtype = DType::I64;
         }
     }
-    let layouts = stretched(&args, &shape);
-    let given = args.iter().zip(&layouts).map(|(x, layout)| shared(x, layout)).collect();
-    let (program, uniforms) = (&*traced.program, &*traced.uniforms);
+    let whole = with_prologue(traced, &args, &shape, &outputs);
+    let (Traced { program, uniforms }, read): (_, SmallVec<[&Tensor; 4]>) = match &whole {
+        Some((traced, leaves)) => (traced, leaves.iter().collect()),
+        None => (traced, args.iter().map(|x| &**x).collect()),
+    };
+    let layouts = stretched(&read, &shape);
+    let given = read.iter().zip(&layouts).map(|(x, layout)| shared(x, layout)).collect();
     let call = Call { program, uniforms, args: given, shape: &shape, outputs: outputs.clone() };
     let storages = device.backend().fold(call, fold, reduced);
     let folding = Folding { fold, reduced: SmallVec::from_slice(reduced), kept: shape.reduced(reduced, true) };

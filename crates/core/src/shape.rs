@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut, RangeFull};
 
 /// The extent of each axis; `[]` is a scalar. Up to six axes are stored inline.
 #[derive(PartialEq, Eq, Hash, Default)]
-pub struct Shape(SmallVec<[usize; 6]>);
+pub struct Shape(SmallVec<[usize; 4]>);
 
 impl Clone for Shape {
     fn clone(&self) -> Shape {
@@ -81,10 +81,10 @@ impl Shape {
 pub const INFER: usize = usize::MAX;
 
 /// The distance between neighbours along each axis, in elements; 0 repeats, negative runs backwards.
-pub type Strides = SmallVec<[isize; 6]>;
+pub type Strides = SmallVec<[isize; 4]>;
 
 impl Deref for Shape {
-    type Target = SmallVec<[usize; 6]>;
+    type Target = SmallVec<[usize; 4]>;
     fn deref(&self) -> &Self::Target {
         &self.0
     }

@@ -1,6 +1,7 @@
 //! The tensor: a shared value, a layout, and a place on the tape.
 
 use crate::backend::{Arg, Storage, View};
+use crate::deferred::Value;
 use crate::device::Device;
 use crate::dtype::{DType, Element};
 use crate::host::allocate;
@@ -26,13 +27,6 @@ pub struct Tensor {
     pub(crate) value: Arc<Value>,
     pub(crate) layout: Layout,
     pub(crate) node: Option<Arc<Node>>,
-}
-
-/// What tensors share: memory of one element type on one device.
-pub(crate) struct Value {
-    storage: Storage,
-    dtype: DType,
-    device: Device,
 }
 
 impl Tensor {
@@ -62,7 +56,7 @@ impl Tensor {
 
     /// A tensor around storage that a backend made.
     pub(crate) fn from_storage(storage: Storage, layout: Layout, dtype: DType, device: Device) -> Tensor {
-        Tensor { value: Arc::new(Value { storage, dtype, device }), layout, node: None }
+        Tensor { value: Arc::new(Value::new(storage, dtype, device)), layout, node: None }
     }
 
     /// Extents.
@@ -109,17 +103,25 @@ impl Tensor {
     }
 
     /// The elements as a backend sees them. This is the only way to the storage, so a value may be computed late.
+    #[track_caller]
     pub fn view(&self) -> View<'_> {
-        View { storage: &self.value.storage, layout: &self.layout, dtype: self.value.dtype }
+        View { storage: self.value.storage(), layout: &self.layout, dtype: self.value.dtype }
+    }
+
+    /// A tensor around a value.
+    pub(crate) fn from_value(value: Arc<Value>, shape: &Shape) -> Tensor {
+        Tensor { value, layout: Layout::contiguous(shape), node: None }
     }
 
     /// The tensor as an argument that may be overwritten if nothing else shares its memory.
     pub(crate) fn into_arg(self, shape: &Shape) -> Arg<'static> {
         let layout = if self.shape() == shape { self.layout } else { self.layout.broadcast_to(shape) };
         drop(self.node);
+        self.value.storage();
+        let dtype = self.value.dtype;
         match Arc::try_unwrap(self.value) {
-            Ok(value) => Arg::Owned(value.storage, layout, value.dtype),
-            Err(shared) => Arg::Owned(shared.storage.clone(), layout, shared.dtype),
+            Ok(value) => Arg::Owned(value.into_storage(), layout, dtype),
+            Err(shared) => Arg::Owned(shared.storage().clone(), layout, dtype),
         }
     }
 

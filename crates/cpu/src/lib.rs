@@ -38,10 +38,14 @@ use threads::Threads;
 /// Work, in additions, from which threads gain more than it costs to wake them.
 const THREADED: usize = 128 * 1024;
 
+/// Elements from which on a pass costs more than the bookkeeping of putting an operation off.
+const DEFERS_FROM: usize = 16 * 1024;
+
 /// The processor as a [`Backend`]. Programs use the one behind [`device`]; tests make others.
 pub struct Cpu {
     threads: Arc<Threads>,
     pool: Arc<dyn Pool>,
+    defers_from: usize,
 }
 
 /// The device of this process, which is its default one.
@@ -76,7 +80,13 @@ impl Cpu {
     pub fn with_threads(count: usize) -> Cpu {
         let threads = Arc::new(Threads::default());
         threads.set(count);
-        Cpu { threads, pool: Arc::new(pool::Reuse::default()) }
+        Cpu { threads, pool: Arc::new(pool::Reuse::default()), defers_from: DEFERS_FROM }
+    }
+
+    /// The same, but elementwise operations on this many elements and more are put off until they are read, where by
+    /// default that takes 16,384. The results are the same.
+    pub fn deferring_from(self, elements: usize) -> Cpu {
+        Cpu { defers_from: elements, ..self }
     }
 
     /// Memory for `count` elements of any value.
@@ -99,6 +109,10 @@ impl fmt::Debug for Cpu {
 impl Backend for Cpu {
     fn name(&self) -> String {
         "cpu".into()
+    }
+
+    fn defers_from(&self) -> usize {
+        self.defers_from
     }
 
     fn upload(&self, dtype: DType, bytes: &[u8]) -> Result<Storage, Error> {

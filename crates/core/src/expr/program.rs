@@ -273,6 +273,26 @@ impl Inst {
     }
 }
 
+/// The program of those instructions that `roots` need, in order.
+pub(super) fn prune(insts: &[Inst], roots: &[u16], args: usize, uniforms: usize) -> Arc<Program> {
+    let mut live = vec![false; insts.len()];
+    roots.iter().for_each(|&root| live[root as usize] = true);
+    // Operands precede their users: one pass backwards sees every mark.
+    for at in (0..live.len()).rev() {
+        if live[at] {
+            insts[at].operands().iter().for_each(|&o| live[o as usize] = true);
+        }
+    }
+    let mut place = vec![0u16; insts.len()];
+    let mut kept = vec![];
+    for (at, &inst) in insts.iter().enumerate().filter(|&(at, _)| live[at]) {
+        place[at] = kept.len() as u16;
+        kept.push(rename(inst, |o| place[o as usize]));
+    }
+    let outputs = roots.iter().map(|&root| place[root as usize]).collect();
+    Program::intern(kept, outputs, args, uniforms)
+}
+
 /// The instruction with its operands renamed.
 pub(super) fn rename(inst: Inst, to: impl Fn(u16) -> u16) -> Inst {
     match inst {

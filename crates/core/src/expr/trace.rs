@@ -1,7 +1,7 @@
 //! Tracing a closure into a [`Program`].
 
 use super::primitives::{Binary, Unary};
-use super::program::{Draw, Inst, MAX_ARGS, Program, Uniforms, rename};
+use super::program::{Draw, Inst, MAX_ARGS, Program, Uniforms, prune};
 use crate::tensor::Tensor;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -96,28 +96,14 @@ pub(super) fn build(
 }
 
 impl Trace {
-    /// Keeps the instructions that `roots` need, in order, and numbers the uniforms that are left.
+    /// The program of what `roots` need.
     fn finish(&self, roots: &[Expr], args: usize) -> Traced {
-        let mut live = vec![false; self.insts.len()];
-        for root in roots {
+        let root = |root: &Expr| {
             assert!(root.trace == self.serial, "pointwise: an Expr was used outside of the closure that received it");
-            live[root.id as usize] = true;
-        }
-        // Operands precede their users: one pass backwards sees every mark.
-        for at in (0..live.len()).rev() {
-            if live[at] {
-                self.insts[at].operands().iter().for_each(|&o| live[o as usize] = true);
-            }
-        }
-        let mut place = vec![0u16; self.insts.len()];
-        let mut insts = vec![];
-        for (at, &inst) in self.insts.iter().enumerate().filter(|&(at, _)| live[at]) {
-            place[at] = insts.len() as u16;
-            insts.push(rename(inst, |o| place[o as usize]));
-        }
-        let outputs = roots.iter().map(|r| place[r.id as usize]).collect();
-        let program = Program::intern(insts, outputs, args, self.uniforms.len());
-        Traced { program, uniforms: self.uniforms.clone() }
+            root.id
+        };
+        let roots: SmallVec<[u16; 2]> = roots.iter().map(root).collect();
+        Traced { program: prune(&self.insts, &roots, args, self.uniforms.len()), uniforms: self.uniforms.clone() }
     }
 }
 

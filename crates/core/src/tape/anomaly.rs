@@ -27,6 +27,11 @@ pub fn anomaly<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Whether anomaly mode is on.
+pub(crate) fn is_anomaly_mode() -> bool {
+    ANOMALY.get()
+}
+
 /// The elements, of any type.
 pub(crate) fn values(x: &Tensor) -> Vec<f64> {
     let _quiet = Scope::new(&ANOMALY, false);

@@ -10,13 +10,14 @@ mod record;
 mod sweep;
 
 pub use anomaly::anomaly;
-pub(crate) use anomaly::{Seen, statistics, values};
+pub(crate) use anomaly::{Seen, is_anomaly_mode, statistics, values};
 pub use record::Record;
 pub(crate) use sweep::{Sweep, between, observe};
 
+use crate::deferred::Value;
 use crate::dtype::DType;
 use crate::shape::{Layout, Shape};
-use crate::tensor::{Tensor, Value};
+use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -204,9 +205,9 @@ thread_local! {
 }
 
 /// Sets a thread's variable until dropped, also by a panic.
-struct Scope<T: Copy + 'static>(&'static LocalKey<Cell<T>>, T);
+pub(crate) struct Scope<T: Copy + 'static>(&'static LocalKey<Cell<T>>, T);
 impl<T: Copy> Scope<T> {
-    fn new(variable: &'static LocalKey<Cell<T>>, value: T) -> Scope<T> {
+    pub(crate) fn new(variable: &'static LocalKey<Cell<T>>, value: T) -> Scope<T> {
         Scope(variable, variable.replace(value))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::anomaly::Trace;
 use super::*;
+use crate::deferred::evaluate;
 
 /// One backward sweep; see [`crate::autograd`] for its public faces.
 pub(crate) struct Sweep<'a> {
@@ -86,6 +87,10 @@ impl Sweep<'_> {
                     }
                 }
             }
+        }
+        if !self.record {
+            // Those of one loss have much in common.
+            evaluate(found.iter().map(|(_, g)| &g.value));
         }
         found
     }
