@@ -5,6 +5,7 @@ mod common;
 use common::panic_of;
 use cotangent_core::*;
 
+/// A leaf made at a line of this file, which the messages name.
 fn x(data: &[f32]) -> Tensor {
     Tensor::new(data, [data.len()]).tracked()
 }
@@ -177,4 +178,75 @@ fn backward_inside_of_a_checkpoint() {
     assert!(text.ends_with(&path), "{text}");
     // What the sweep computes again is in anomaly mode: its inputs are known.
     assert!(text.contains("the cotangent of shape [1] is finite, from 10.0 to 10.0\n  input 0 (`leaf` at @"), "{text}");
+}
+
+#[test]
+fn an_anomaly_forward_names_operation_and_line() {
+    let w = x(&[1.0, 0.0, -1.0]);
+    let here = line!() + 1;
+    let panic = panic_of(|| anomaly(|| drop(w.log())));
+    assert_eq!((panic.file.as_str(), panic.line), (file!(), here));
+    let rest = "of shape [3] has 1 NaN and 1 infinite of 3 elements; the finite ones lie from 0.0 to 0.0";
+    let start = format!("log: anomaly: the output {rest} (recorded at {}:{here}:47)\n", file!());
+    assert!(panic.message.starts_with(&start), "{}", panic.message);
+    // Off again, here and in other threads.
+    assert!(w.log().item_or_nan().is_nan());
+    anomaly(|| std::thread::scope(|s| s.spawn(|| drop(w.log())).join().unwrap()));
+}
+
+trait ItemOrNan {
+    fn item_or_nan(&self) -> f64;
+}
+impl ItemOrNan for Tensor {
+    fn item_or_nan(&self) -> f64 {
+        self.sum(..).item()
+    }
+}
+
+#[test]
+fn an_anomaly_backward_names_the_operation_whose_gradient_it_is() {
+    let w = x(&[0.0, 4.0]);
+    let recorded = line!() + 1;
+    let y = w.sqrt();
+    let loss = (y * 2.0).sum(..);
+    let here = line!() + 1;
+    let panic = panic_of(|| anomaly(|| drop(loss.backward())));
+    assert_eq!((panic.file.as_str(), panic.line), (file!(), here));
+    let start = format!(
+        "backward: anomaly: the gradient by an input of `sqrt` (recorded at {}:{recorded}:15) of shape [2]",
+        file!()
+    );
+    assert!(panic.message.starts_with(&start), "{}", panic.message);
+    assert!(panic.message.contains("has 0 NaN and 1 infinite of 2 elements; the finite ones lie from 0.5 to 0.5"));
+}
+
+#[test]
+fn an_anomaly_of_second_order_names_the_line_too() {
+    // The slope 1.5·√w is 0 at 0, its own slope 0.75/√w is not finite.
+    let w = x(&[0.0]);
+    let recorded = line!() + 1;
+    let y = w.pow(1.5);
+    let [slope] = y.grad([&w]);
+    assert_eq!(slope.item(), 0.0);
+    let panic = panic_of(|| anomaly(|| drop(slope.backward())));
+    assert!(panic.message.contains(&format!("(recorded at {}:{recorded}:", file!())), "{}", panic.message);
+    assert!(panic.message.contains("1 infinite"), "{}", panic.message);
+}
+
+#[test]
+fn where_with_a_bad_branch() {
+    // The branch that is not taken gets the gradient 0. Behind it, 0 · 1/0 is NaN: that is the division's, and anomaly
+    // mode says so.
+    let w = x(&[1.0]);
+    let recorded = line!() + 1;
+    let u = &w / &Tensor::zeros([1]);
+    let y = Tensor::zeros([1]).to(DType::Bool).select(&u, &w);
+    let loss = (&y - 1.0).square().sum(..);
+    assert_eq!((y.item(), loss.item()), (1.0, 0.0));
+    assert!(loss.backward_retained()[&w].item().is_nan());
+    let panic = panic_of(|| anomaly(|| drop(loss.backward_retained())));
+    assert!(panic.message.contains(&format!("`div` (recorded at {}:{recorded}:", file!())), "{}", panic.message);
+    // Inside of one program, the branch that is not taken never leaks.
+    let y = pointwise(|[x]| x.lt(0.0).select(x / (x - x), x)).call([&w]);
+    assert_eq!((y.item(), y.backward()[&w].item()), (1.0, 1.0));
 }

@@ -2,16 +2,12 @@
 
 mod common;
 
-use common::panic_of;
+use common::{panic_of, values};
 use cotangent_core::autograd::{Options, grads};
 use cotangent_core::*;
 
 fn f64s(data: &[f64]) -> Tensor {
     Tensor::from_slice(data, [data.len()])
-}
-
-fn values(x: &Tensor) -> Vec<f64> {
-    x.detach().to(DType::F64).to_vec()
 }
 
 /// xₖ·eˣʲ for many pairs: more results than inputs, and more the larger `repeats` is.

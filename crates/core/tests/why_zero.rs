@@ -1,10 +1,9 @@
 //! Gradients that are zero everywhere: the operation that made them so is named.
 
-use cotangent_core::*;
+mod common;
 
-fn x(data: &[f32]) -> Tensor {
-    Tensor::new(data, [data.len()]).tracked()
-}
+use common::x;
+use cotangent_core::*;
 
 /// Why the gradient by `w` is zero, which it is.
 #[track_caller]

@@ -30,8 +30,9 @@ pub fn gradcheck<const N: usize, R: SampleOutput>(f: impl Fn([&Tensor; N]) -> R,
 ///
 /// Floating-point inputs are converted to `F64` and differentiated by; integers and booleans are passed through. Every
 /// element is moved by ±h and ±h/2 with h = ε^⅓·max(1, |x|), which gives the derivative with an error of O(h⁴)
-/// (Richardson 1911); [`ridders`](Gradcheck::ridders) searches for the step instead. If the Jacobian of an input has more than 10⁴ elements, random projections of it are compared, and
-/// where one differs the interval is halved until the element is found.
+/// (Richardson 1911); [`ridders`](Gradcheck::ridders) searches for the step instead. If the Jacobian of an input has more
+/// than 10⁴ elements, random projections of it are compared, and where one differs the interval is halved until the
+/// element is found.
 ///
 /// Where the slopes on both sides differ, the gradient must lie between them; this is reported as
 /// [`Verdict::Kink`]. A gradient outside of them fails.

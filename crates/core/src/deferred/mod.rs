@@ -15,7 +15,7 @@ mod pass;
 use crate::backend::Storage;
 use crate::device::Device;
 use crate::dtype::DType;
-use crate::expr::{Inst, Program, Traced};
+use crate::expr::{Program, Traced};
 use crate::shape::Shape;
 use crate::tape::{Scope, is_anomaly_mode, lock};
 use crate::tensor::Tensor;
@@ -170,8 +170,7 @@ impl Step {
         }
         let size = bounded(&traced.program, &args, shape, dtype);
         // Random numbers are dear: they are stored in the first pass.
-        let draws = traced.program.insts().iter().any(|inst| matches!(inst, Inst::Random(..)));
-        let (results, seen) = (OnceLock::new(), AtomicBool::new(draws));
+        let (results, seen) = (OnceLock::new(), AtomicBool::new(traced.program.draws()));
         Some(Step { traced: traced.clone(), args, shape: shape.clone(), dtype, results, seen, size })
     }
 }
@@ -217,14 +216,11 @@ fn behind(x: &Tensor, shape: &Shape, dtype: DType) -> Option<(Arc<Step>, u16)> {
 /// Evaluates values, those that have steps in common in one pass.
 pub(crate) fn evaluate<'a>(values: impl IntoIterator<Item = &'a Arc<Value>>) {
     let mut waiting: Vec<&Arc<Value>> = values.into_iter().filter(|value| value.step().is_some()).collect();
-    while let Some(&first) = waiting.first() {
-        let Some((step, output)) = first.step() else {
-            waiting.remove(0);
-            continue;
-        };
+    while !waiting.is_empty() {
+        let first = waiting.remove(0);
+        let Some((step, output)) = first.step() else { continue };
         let mut pass = Pass::new(&step.shape, step.dtype);
         let mut outputs = vec![Out { step: pass.visit(&step), output, value: first.clone() }];
-        waiting.remove(0);
         waiting.retain(|value| {
             let Some((step, output)) = value.step() else { return false };
             let joins = pass.joins(&step);

@@ -76,7 +76,6 @@ impl Pass {
         }
         let same = |leaf: &Tensor| Arc::ptr_eq(&leaf.value, &x.value) && leaf.layout == x.layout;
         let at = self.leaves.iter().position(same).unwrap_or_else(|| {
-            x.value.storage();
             self.leaves.push(x.clone());
             self.leaves.len() - 1
         });
@@ -86,10 +85,12 @@ impl Pass {
     /// Places of a step's uniforms among those of the pass; equal numbers share one, so that equal instructions do, too.
     fn slots(&mut self, Traced { program, uniforms }: &Traced) -> SmallVec<[u16; 4]> {
         let mut slots: SmallVec<[u16; 4]> = (0..uniforms.len()).map(|k| self.slot(&uniforms[k..=k])).collect();
-        // Random numbers read four in a row.
-        for inst in program.insts() {
-            if let Inst::Random(_, k) = *inst {
-                slots[k as usize] = self.slot(&uniforms[k as usize..][..4]);
+        if program.draws() {
+            // Random numbers read four in a row.
+            for inst in program.insts() {
+                if let Inst::Random(_, k) = *inst {
+                    slots[k as usize] = self.slot(&uniforms[k as usize..][..4]);
+                }
             }
         }
         slots

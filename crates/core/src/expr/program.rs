@@ -66,6 +66,8 @@ pub struct Program {
     uniforms: usize,
     /// Bit `k` is set if argument `k` is read.
     reads: u64,
+    /// Whether it has random instructions.
+    draws: bool,
     /// What each output is where no argument is a truth value.
     kinds: SmallVec<[Kind; 2]>,
     /// Derivatives that were asked for; few, so a list is faster than a map.
@@ -103,6 +105,7 @@ impl Program {
                 args: *args,
                 uniforms: *uniforms,
                 reads: 0,
+                draws: insts.iter().any(|inst| matches!(inst, Inst::Random(..))),
                 kinds: SmallVec::new(),
                 vjps: Mutex::default(),
                 compiled: Derived::default(),
@@ -147,6 +150,11 @@ impl Program {
     /// Whether any instruction reads argument `arg`.
     pub fn reads(&self, arg: usize) -> bool {
         self.reads >> arg & 1 == 1
+    }
+
+    /// Whether any instruction returns a random number.
+    pub(crate) fn draws(&self) -> bool {
+        self.draws
     }
 
     /// What the n-th output is, given what each argument is.

@@ -33,16 +33,14 @@ impl Sweep<'_> {
             if let Some(trace) = &trace {
                 trace.check_complete(&node, &g);
             }
-            if node.id < self.floor {
-                // More may come from elsewhere: it is not the complete gradient, which hooks see.
-                if self.reports(&node) {
-                    found.push((node.id, g));
-                }
-                continue;
-            }
-            let g = observe(&node, g);
+            // To what is older than the floor more may come from elsewhere: hooks see complete gradients only.
+            let is_within = node.id >= self.floor;
+            let g = if is_within { observe(&node, g) } else { g };
             if self.reports(&node) {
                 found.push((node.id, g.clone()));
+            }
+            if !is_within {
+                continue;
             }
             let Some(history) = self.history(&node) else { continue };
             let output = history.output.as_ref().map(|(value, layout)| Tensor {

@@ -1,6 +1,7 @@
 //! What several tests need.
 #![allow(dead_code)] // each test uses a part
 
+use cotangent_core::{DType, Tensor};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -45,4 +46,21 @@ pub fn panic_in(f: impl FnOnce()) -> Option<Panic> {
 /// The panic of `f`, which must panic.
 pub fn panic_of(f: impl FnOnce()) -> Panic {
     panic_in(f).expect("a panic")
+}
+
+/// A leaf of the tape in single precision, made at the caller's line.
+#[track_caller]
+pub fn x(data: &[f32]) -> Tensor {
+    Tensor::new(data, [data.len()]).tracked()
+}
+
+/// A leaf in double precision.
+#[track_caller]
+pub fn f64s(data: &[f64]) -> Tensor {
+    Tensor::from_slice(data, [data.len()]).tracked()
+}
+
+/// The elements.
+pub fn values(x: &Tensor) -> Vec<f64> {
+    x.detach().to(DType::F64).to_vec()
 }

@@ -8,7 +8,7 @@ use crate::axes::{Block, Grid};
 use crate::native::Table;
 use crate::number::Number;
 use crate::strided::{cast, read};
-use cotangent_core::host::Line;
+use cotangent_core::host::{Line, allocate};
 use cotangent_core::{DType, Strides, bf16, f16, with_element};
 use half::slice::HalfFloatSliceExt;
 use smallvec::SmallVec;
@@ -226,7 +226,7 @@ pub fn with_scratch<T: Number, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> 
     // A thread that waits for others may run another piece of work meanwhile, so the memory is taken out.
     let mut scratch = SCRATCH.take();
     if scratch.len() < lines {
-        scratch = bytemuck::zeroed_vec(lines);
+        scratch = allocate("cpu", lines).unwrap_or_else(|error| error.throw());
     }
     let result = f(&mut bytemuck::cast_slice_mut(&mut scratch[..lines])[..len]);
     SCRATCH.set(scratch);
