@@ -3,6 +3,8 @@
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use std::error::Error;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 /// Loss and accuracy (a fraction) after so many epochs.
@@ -36,7 +38,13 @@ pub fn save(history: &History, dir: &Path) -> Result<[PathBuf; 2], Box<dyn Error
     std::fs::create_dir_all(dir)?;
     let [svg, png] = ["curves.svg", "curves.png"].map(|name| dir.join(name));
     draw(history, SVGBackend::new(&svg, SIZE))?;
-    draw(history, BitMapBackend::new(&png, SIZE))?;
+    let mut pixels = vec![0; (3 * SIZE.0 * SIZE.1) as usize];
+    draw(history, BitMapBackend::with_buffer(&mut pixels, SIZE))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(&png)?), SIZE.0, SIZE.1);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&pixels)?;
+    writer.finish()?;
     Ok([svg, png])
 }
 

@@ -5,6 +5,7 @@ use crate::along::rows;
 use cotangent_core::backend::{Storage, View};
 use cotangent_core::host::{HostBuffer, elements};
 use cotangent_core::{Compute, DType, Element, Layout, with_element};
+use gemm_common::Parallelism;
 use num_traits::{One, Zero};
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -63,10 +64,44 @@ impl<T> Matrix<'_, T> {
     }
 }
 
-/// An element that gemm multiplies.
-trait Gemm: Element + Zero + One {}
-impl Gemm for f32 {}
-impl Gemm for f64 {}
+/// `(m, n, k, product, its column and row strides, whether it is added to, left, its column and row strides, right, its
+/// column and row strides, alpha, beta, three conjugations, threads)`, with a product whose columns are contiguous.
+type Kernel<T> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut T,
+    isize,
+    isize,
+    bool,
+    *const T,
+    isize,
+    isize,
+    *const T,
+    isize,
+    isize,
+    T,
+    T,
+    bool,
+    bool,
+    bool,
+    Parallelism,
+);
+
+/// An element that gemm multiplies. Its crates for single types are used, as the one for all takes twice as long to build.
+trait Gemm: Element + Zero + One {
+    fn kernel() -> Kernel<Self>;
+}
+impl Gemm for f32 {
+    fn kernel() -> Kernel<f32> {
+        gemm_f32::gemm::f32::get_gemm_fn()
+    }
+}
+impl Gemm for f64 {
+    fn kernel() -> Kernel<f64> {
+        gemm_f64::gemm::f64::get_gemm_fn()
+    }
+}
 
 /// A row-major matrix that several threads write to, each to tiles of its own.
 struct Target<'a, T> {
@@ -104,32 +139,39 @@ impl<T: Gemm> Target<'_, T> {
         let at = (first + tile.rows.start) * self.columns + tile.columns.start;
         assert!(m > 0 && n > 0 && at + (m - 1) * self.columns + n <= self.len, "matmul: a tile lies in the product");
         assert!(k == 0 || (a.fits(m, k) && b.fits(k, n)), "matmul: the factors lie in their memory");
+        // The kernel writes columns: it multiplies the transposed factors, the right one's first. It walks the left one's
+        // columns upwards.
+        let [mut left, mut right] = [(b, b.strides[0]), (a, a.strides[1])];
+        if left.1 < 0 && k > 0 {
+            left = (b.skip(k - 1, 0), -left.1);
+            right = (a.skip(0, k - 1), -right.1);
+        }
         // SAFETY: every element of the two factors, at `at + i·strides[0] + j·strides[1]`, lies within the slice that
         // `data` borrows, and every element of the product, at `at + i·columns + j`, lies within the target, which
         // borrows it mutably: the assertions checked it. No other thread writes to the tile (promised), and gemm
-        // writes nothing else. The product is not read (`read_dst` is false). `T` is f32 or f64. With `k = 0`, gemm
-        // fills the tile with zeros and does not read the factors.
+        // writes nothing else. The product is not read (the first `false`). With `k = 0`, gemm fills the tile with
+        // zeros and does not read the factors.
         unsafe {
-            gemm::gemm(
-                m,
+            T::kernel()(
                 n,
+                m,
                 k,
                 self.data.add(at),
-                1,
                 self.columns as isize,
+                1,
                 false,
-                a.data.as_ptr().wrapping_offset(a.at),
-                a.strides[1],
-                a.strides[0],
-                b.data.as_ptr().wrapping_offset(b.at),
+                left.0.data.as_ptr().wrapping_offset(left.0.at),
+                left.1,
                 b.strides[1],
-                b.strides[0],
+                right.0.data.as_ptr().wrapping_offset(right.0.at),
+                a.strides[0],
+                right.1,
                 T::zero(),
                 T::one(),
                 false,
                 false,
                 false,
-                gemm::Parallelism::None,
+                Parallelism::None,
             );
         }
     }

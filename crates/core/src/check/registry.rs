@@ -213,11 +213,15 @@ impl Samples {
         inputs: [Input; N],
         f: impl Fn([&Tensor; N]) -> R + Send + Sync + 'static,
     ) -> &mut Sample {
-        let f = move |x: &[Tensor]| f(std::array::from_fn(|k| &x[k])).tensors();
+        let f = move |x: &[Tensor]| f(x.first_chunk().expect("as many tensors as inputs").each_ref()).tensors();
+        self.add(label, inputs.into(), Box::new(f))
+    }
+
+    fn add(&mut self, label: &str, inputs: Vec<Input>, f: Box<SampleFn>) -> &mut Sample {
         let sample = Sample {
             label: label.into(),
-            inputs: inputs.into(),
-            f: Box::new(f),
+            inputs,
+            f,
             integers: false,
             orders: 2,
             slack: 1.0,

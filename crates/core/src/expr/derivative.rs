@@ -15,7 +15,7 @@ struct Bar {
 /// The program of `g · ∂output/∂arg` for every wanted argument; `g` is appended as the last argument.
 pub(super) fn vjp(program: &Program, key: VjpKey) -> Arc<Program> {
     let g = program.args();
-    build(g + 1, program.uniforms(), Literals::Constant, |args| {
+    build(g + 1, program.uniforms(), Literals::Constant, &|args| {
         let values = replay(program);
         let bars = sweep(program, key.output, &values, args[g]);
         let of_arg = |k: usize| {

@@ -73,7 +73,7 @@ pub(super) fn build(
     args: usize,
     uniforms: usize,
     literals: Literals,
-    f: impl FnOnce(&[Expr]) -> SmallVec<[Expr; 2]>,
+    f: &dyn Fn(&[Expr]) -> SmallVec<[Expr; 2]>,
 ) -> Traced {
     assert!(args <= MAX_ARGS, "pointwise: a derivative of this order takes more than {MAX_ARGS} arguments; use fewer");
     TRACES.with_borrow_mut(|(serial, all)| {
@@ -280,10 +280,22 @@ pub fn trace_with<const N: usize, const U: usize, O: Outputs, F: Fn([Expr; N], [
 ) -> Traced {
     // Each order of derivative adds a cotangent, up to MAX_ARGS.
     const { assert!(N <= MAX_ARGS / 2, "a pointwise closure takes at most 32 arguments") };
+    let f = |args: &[Expr], given: &[Expr]| {
+        let few = "as many expressions as parameters";
+        f(*args.first_chunk().expect(few), *given.first_chunk().expect(few)).exprs()
+    };
+    traced(N, &numbers, (size_of::<F>() == 0).then(TypeId::of::<F>), &f)
+}
+
+/// A closure of scalars and numbers.
+type OfSlices<'a> = &'a dyn Fn(&[Expr], &[Expr]) -> SmallVec<[Expr; 2]>;
+
+/// [`trace_with`] for slices: it is compiled once, not for each closure.
+fn traced(args: usize, numbers: &[f64], captureless: Option<TypeId>, f: OfSlices) -> Traced {
     let fresh = || {
-        build(N, U, Literals::Uniform, |args| {
-            let given = std::array::from_fn(|k| push(Inst::Uniform(k as u16)));
-            f(std::array::from_fn(|k| args[k]), given).exprs()
+        build(args, numbers.len(), Literals::Uniform, &|args| {
+            let given: SmallVec<[Expr; 4]> = (0..numbers.len()).map(|k| push(Inst::Uniform(k as u16))).collect();
+            f(args, &given)
         })
     };
     let known = |id: TypeId| {
@@ -294,7 +306,7 @@ pub fn trace_with<const N: usize, const U: usize, O: Outputs, F: Fn([Expr; N], [
         CAPTURELESS.with_borrow_mut(|all| all.insert(id, traced.clone()));
         traced
     };
-    let mut traced = if size_of::<F>() == 0 { known(TypeId::of::<F>()) } else { fresh() };
-    traced.uniforms[..U].copy_from_slice(&numbers);
+    let mut traced = captureless.map_or_else(fresh, known);
+    traced.uniforms[..numbers.len()].copy_from_slice(numbers);
     traced
 }
