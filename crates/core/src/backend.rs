@@ -94,6 +94,35 @@ pub enum Fold {
     Min,
 }
 
+/// Several programs over the same rows: one call of [`Backend::rows`]. Inputs, and results of the steps in order, are
+/// numbered as values.
+pub struct RowSteps<'a> {
+    /// Values from outside, of one floating-point type. All have the same number of axes; extents of 1 are stretched.
+    pub inputs: SmallVec<[View<'a>; 6]>,
+    /// What is computed of them.
+    pub steps: SmallVec<[RowStep<'a>; 6]>,
+    /// The axes that folds reduce, to extents of 1. The first one is not among them: the rows lie along it.
+    pub reduced: &'a [bool],
+    /// The element type of all values.
+    pub dtype: DType,
+    /// The values to return.
+    pub wanted: SmallVec<[usize; 4]>,
+}
+
+/// A step of [`RowSteps`].
+pub struct RowStep<'a> {
+    /// The scalar function.
+    pub program: &'a Program,
+    /// Its run-time constants.
+    pub uniforms: &'a [f64],
+    /// The values that are its arguments.
+    pub args: SmallVec<[usize; 6]>,
+    /// The shape iterated over, to which the arguments are stretched.
+    pub shape: Shape,
+    /// How its outputs are folded over the reduced axes; `None` if they are stored.
+    pub fold: Option<Fold>,
+}
+
 /// How a scan combines elements along an axis.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Scan {
@@ -152,6 +181,13 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Evaluates a program at every element and folds its outputs over the axes marked in `reduced`. The result is
     /// row-major over the other axes.
     fn fold(&self, call: Call, fold: Fold, reduced: &[bool]) -> Outputs;
+
+    /// Evaluates steps that work on each row by itself: its statistics, then what is made of it by them. The results are
+    /// those of [`map`](Backend::map) and [`fold`](Backend::fold), one step after the other, but for the rounding of sums.
+    /// `None`, which is the default, if the backend does not gain from having them together.
+    fn rows(&self, _: RowSteps) -> Option<SmallVec<[Storage; 4]>> {
+        None
+    }
 
     /// Position (`I64`) along `axis` of the first largest element, or smallest; the first NaN wins.
     fn arg_fold(&self, x: View, axis: usize, largest: bool) -> Storage;

@@ -76,6 +76,7 @@ mod prepared;
 mod print;
 pub mod reference;
 pub mod rng;
+mod rows;
 mod shape;
 mod tape;
 mod tensor;

@@ -1,8 +1,8 @@
 //! The CPU backend of the Cotangent framework, and its default device.
 //!
 //! Programs become machine code on x86-64, or run block by block in the first-level cache, vectorized for the processor at
-//! hand; matrix products are those of [`gemm`]; large work is shared among threads. Results are the same bits for any number of threads: how work
-//! is cut depends on shapes alone.
+//! hand; matrix products are those of the gemm crates; large work is shared among threads. Results are the same bits for any
+//! number of threads: how work is cut depends on shapes alone.
 //!
 //! ```
 //! use cotangent_core::{Device, Tensor};
@@ -23,13 +23,18 @@ mod native;
 mod number;
 mod pool;
 mod random;
+mod rows;
+mod stream;
 mod strided;
 mod threads;
 mod vm;
 
-use cotangent_core::backend::{Arg, Backend, Call, Fold, Memory, OutOfRange, Outputs, Scan, Scatter, Storage, View};
+use cotangent_core::backend::{
+    Arg, Backend, Call, Fold, Memory, OutOfRange, Outputs, RowSteps, Scan, Scatter, Storage, View,
+};
 use cotangent_core::host::{self, HostBuffer, Pool};
 use cotangent_core::{DType, DefaultDevice, Device, Error, Kernel, Layout, Shape, inventory};
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use strided::{pack, with_bits};
@@ -147,6 +152,10 @@ impl Backend for Cpu {
 
     fn fold(&self, call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
         vm::fold(self, call, fold, reduced)
+    }
+
+    fn rows(&self, steps: RowSteps) -> Option<SmallVec<[Storage; 4]>> {
+        rows::rows(self, steps)
     }
 
     fn arg_fold(&self, x: View, axis: usize, largest: bool) -> Storage {

@@ -6,9 +6,10 @@
 use crate::backend::Fold;
 use crate::check::real;
 use crate::expr::Expr;
-use crate::pointwise::{pointwise, pointwise_with, stretched_axes};
+use crate::pointwise::{pointwise, stretched_axes};
+use crate::rows::{Row, Rows};
 use crate::shape::{Axes, Shape, keep, resolve_axis};
-use crate::tape::at_caller;
+use crate::tape::{at_caller, tracks};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 
@@ -184,46 +185,79 @@ impl Tensor {
                 panic!("{op}: a parameter of shape {} does not broadcast to shape {}", parameter.shape(), x.shape());
             }
         }
-        // The statistics are on the tape for the derivatives of the gradient only: the sweep itself does not go there.
-        let group = Group::new(x, axes, centered);
-        let mean = &if centered { x.mean(group.axes()) } else { number(x, 0.0) };
-        let squares = pointwise(|[x, m]| (x - m).square()).named(op).fold(Fold::Sum, group.axes(), [x, mean]);
-        let var = squares / group.count;
-        let scale = &pointwise_with([eps], |[v]: [Expr; 1], [eps]| (v + eps).rsqrt()).named(op).call([&var]);
-        let formula = |[x, m, r, w, b]: [Expr; 5]| (x - m) * (r * w) + b;
-        let plain = [x, mean, scale, weight, bias].map(Tensor::detach);
-        let out = pointwise(formula).call(plain.each_ref());
+        let group = Group::new(x, axes, centered, eps);
+        let [mean, var, scale, out] = group.forward(op, [x, weight, bias].map(Tensor::detach).each_ref());
         let bias_shape = bias.shape().clone();
         let out = out
             .record(op)
-            .wrt_all([x, weight, bias], [x, mean, scale, weight], move |g, [x, mean, scale, weight], needed| {
+            .wrt_all([x, weight, bias], [x, &mean, &scale, weight], move |g, [x, mean, scale, weight], needed| {
+                // For derivatives of the gradient, the statistics are functions of x.
+                let own = tracks(x).then(|| group.statistics(op, x));
+                let (mean, scale) = own.as_ref().map_or((mean, scale), |[mean, scale]| (mean, scale));
                 group.gradients(op, g, [x, mean, scale, weight], &bias_shape, needed)
             })
             .done();
-        (out.to(self.dtype()), mean.detach(), var.detach())
+        (out.to(self.dtype()), mean, var)
     }
 }
 
 /// What is standardized together.
 struct Group {
-    axes: SmallVec<[isize; 6]>,
-    /// Which axes these are.
+    /// Over which axes.
     mask: SmallVec<[bool; 6]>,
     count: f64,
     centered: bool,
+    eps: f64,
 }
 
 impl Group {
     #[track_caller]
-    fn new(x: &Tensor, axes: &[isize], centered: bool) -> Group {
-        let axes = SmallVec::from_slice(axes);
-        let (mask, _) = Axes::from(&axes[..]).resolve("standardize", x.shape());
+    fn new(x: &Tensor, axes: &[isize], centered: bool, eps: f64) -> Group {
+        let (mask, _) = Axes::from(axes).resolve("standardize", x.shape());
         let count: usize = x.shape().iter().zip(&mask).filter(|(_, r)| **r).map(|(n, _)| n).product();
-        Group { axes, mask, count: count as f64, centered }
+        Group { mask, count: count as f64, centered, eps }
     }
 
-    fn axes(&self) -> Axes {
-        keep(&self.axes[..])
+    /// Steps to μ, σ² and 1/√(σ² + ε) of x; without centering, μ is `zero`.
+    fn moments(&self, rows: &mut Rows, [x, zero]: [Row; 2]) -> [Row; 3] {
+        let mean = if self.centered {
+            let [sum] = rows.fold(Fold::Sum, [x], |[x]| [x]);
+            let [mean] = rows.map([sum], [self.count], |[sum], [n]| [sum / n]);
+            mean
+        } else {
+            zero
+        };
+        let [squares] = rows.fold(Fold::Sum, [x, mean], |[x, m]| [(x - m).square()]);
+        let [var, scale] = rows.map([squares], [self.count, self.eps], |[squares], [n, eps]| {
+            let var = squares / n;
+            [var, (var + eps).rsqrt()]
+        });
+        [mean, var, scale]
+    }
+
+    /// μ and 1/√(σ² + ε).
+    #[track_caller]
+    fn statistics(&self, op: &'static str, x: &Tensor) -> [Tensor; 2] {
+        let zero = number(x, 0.0);
+        let mut rows = Rows::new(op, &self.mask);
+        let inputs = rows.inputs([x, &zero]);
+        let [mean, _, scale] = self.moments(&mut rows, inputs);
+        rows.run([mean, scale])
+    }
+
+    /// μ, σ², 1/√(σ² + ε) and (x − μ)/√(σ² + ε)·weight + bias.
+    #[track_caller]
+    fn forward(&self, op: &'static str, [x, weight, bias]: [&Tensor; 3]) -> [Tensor; 4] {
+        let zero = number(x, 0.0);
+        let mut rows = Rows::new(op, &self.mask);
+        let [x, z, weight, bias] = rows.inputs([x, &zero, weight, bias]);
+        let [mean, var, scale] = self.moments(&mut rows, [x, z]);
+        let [out] = rows.map([x, mean, scale, weight, bias], [], |[x, m, r, w, b], []| [(x - m) * (r * w) + b]);
+        if self.centered {
+            return rows.run([mean, var, scale, out]);
+        }
+        let [var, scale, out] = rows.run([var, scale, out]);
+        [zero, var, scale, out]
     }
 
     /// Gradients by x, weight and bias. With r = 1/√(σ² + ε), x̂ = (x − μ)·r and h = g·weight they are
@@ -241,22 +275,25 @@ impl Group {
         let sums = |mask: &[bool]| products.fold(Fold::Sum, marked(mask), [g, x, mean, scale]);
         let parameters = (needed[1] || needed[2]).then(|| sums(&along));
         let by_x = needed[0].then(|| {
+            let mut rows = Rows::new(op, &self.mask);
+            let [x, g, m, r, w] = rows.inputs([x, g, mean, scale, weight]);
             // Where a parameter belongs to a whole group, as in batch normalization, its sums are what is needed.
-            let [projection, level] = match &parameters {
-                Some(sums) if along == self.mask => sums.each_ref().map(|s| s * weight),
-                _ if along == self.mask => sums(&self.mask).map(|s| s * weight),
-                _ => {
-                    let weighted = |[g, x, m, r, w]: [Expr; 5]| [g * w * ((x - m) * r), g * w];
-                    pointwise(weighted).named(op).fold(Fold::Sum, self.axes(), [g, x, mean, scale, weight])
+            let sums = match &parameters {
+                Some(sums) if along == self.mask => {
+                    let [product, plain] = rows.inputs(sums.each_ref());
+                    rows.map([product, plain, w], [], |[p, l, w], []| [p * w, l * w])
                 }
+                _ => rows.fold(Fold::Sum, [g, x, m, r, w], |[g, x, m, r, w]| [g * w * ((x - m) * r), g * w]),
             };
+            let [projection, level] = sums;
             let (share, centered) = (1.0 / self.count, if self.centered { 1.0 } else { 0.0 });
             // Everything that is the same in a group or a parameter is computed before the elements.
             let formula = |[g, x, m, r, w, p, l]: [Expr; 7], [share, level]: [Expr; 2]| {
-                g * (w * r) - l * level * r - (x - m) * (p * share * (r * r))
+                [g * (w * r) - l * level * r - (x - m) * (p * share * (r * r))]
             };
-            let formula = pointwise_with([share, share * centered], formula).named(op);
-            formula.call([g, x, mean, scale, weight, &projection, &level])
+            let [by_x] = rows.map([g, x, m, r, w, projection, level], [share, share * centered], formula);
+            let [by_x] = rows.run([by_x]);
+            by_x
         });
         let [by_weight, by_bias] = match parameters {
             Some([product, plain]) => {

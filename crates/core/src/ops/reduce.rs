@@ -276,7 +276,7 @@ fn root(x: &Tensor, op: &'static str) -> Tensor {
 }
 
 /// How many elements lie along the reduced axes.
-fn over(shape: &Shape, reduced: &[bool]) -> usize {
+pub(crate) fn over(shape: &Shape, reduced: &[bool]) -> usize {
     shape.iter().zip(reduced).filter(|(_, r)| **r).map(|(n, _)| n).product()
 }
 

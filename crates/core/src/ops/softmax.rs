@@ -2,12 +2,15 @@
 //!
 //! Forward passes over the data: the largest element, the sum of exponentials, the result. Backward: one fold, one map.
 
+use super::reduce::{over, without};
 use crate::backend::Fold;
 use crate::check::{given, real};
 use crate::expr::Expr;
 use crate::pointwise::pointwise;
+use crate::rows::Rows;
 use crate::shape::{Axes, keep, resolve_axis};
 use crate::tensor::Tensor;
+use smallvec::SmallVec;
 
 impl Tensor {
     /// ln Σ eˣ over `axes`, without overflow; −∞ where all elements are −∞ (their gradient is 0), and over nothing.
@@ -25,14 +28,21 @@ impl Tensor {
 
     #[track_caller]
     fn log_sum_exp(&self, axes: Axes) -> Tensor {
-        let plain = self.detach();
-        // No shift where the largest is infinite, so that ∞ − ∞ does not arise.
-        let finite = pointwise(|[m]| m.is_inf().select(0.0, m));
-        let shift = finite.call([plain.largest(keep(axes.clone()))]);
-        let sum = pointwise(|[x, m]| (x - m).exp()).fold(Fold::Sum, keep(axes.clone()), [&plain, &shift]);
-        let kept = pointwise(|[s, m]| s.log() + m).call([&sum, &shift]);
         let (reduced, keeps) = axes.resolve("logsumexp", self.shape());
-        let out = kept.reshape(super::reduce::without(self.shape(), &reduced, keeps));
+        let kept = if over(self.shape(), &reduced) == 0 {
+            self.device().full(without(self.shape(), &reduced, true), f64::NEG_INFINITY, self.dtype())
+        } else {
+            let mut rows = Rows::new("logsumexp", &reduced);
+            let [x] = rows.inputs([&self.detach()]);
+            let [largest] = rows.fold(Fold::Max, [x], |[x]| [x]);
+            // No shift where the largest is infinite, so that ∞ − ∞ does not arise.
+            let [shift] = rows.map([largest], [], |[m], []| [m.is_inf().select(0.0, m)]);
+            let [sum] = rows.fold(Fold::Sum, [x, shift], |[x, m]| [(x - m).exp()]);
+            let [total] = rows.map([sum, shift], [], |[s, m], []| [s.log() + m]);
+            let [total] = rows.run([total]);
+            total
+        };
+        let out = kept.reshape(without(self.shape(), &reduced, keeps));
         let wide = kept.shape().clone();
         // A row whose elements are all −∞ gets no gradient instead of −∞ − (−∞).
         let share = |[g, y, x]: [Expr; 3]| y.eq(f64::NEG_INFINITY).select(0.0, g * (x - y).exp());
@@ -41,12 +51,6 @@ impl Tensor {
                 pointwise(share).named("logsumexp").call([&g.reshape(&wide), &y.reshape(&wide), x])
             })
             .done()
-    }
-
-    /// The largest elements; −∞ over nothing.
-    #[track_caller]
-    fn largest(&self, axes: Axes) -> Tensor {
-        self.fold_or("max", Fold::Max, axes, f64::NEG_INFINITY)
     }
 
     /// eˣ/Σ eˣ along `axis`. A row of −∞ alone gives NaN; see [`safe_softmax`](Tensor::safe_softmax).
@@ -80,16 +84,15 @@ impl Tensor {
         self.check_float(op);
         resolve_axis(op, axis, self.shape());
         let x = &self.widened();
-        let plain = x.detach();
-        let largest = plain.largest(keep(axis));
-        let sum = pointwise(power).fold(Fold::Sum, keep(axis), [&plain, &largest]);
-        // Only where all powers are 0 is their sum.
-        let share = move |[x, m, s]: [Expr; 3]| s.eq(0.0).select(0.0, power([x, m]) / s);
-        let out = pointwise(share).call([&plain, &largest, &sum]);
+        let out = x.shares(op, axis, power);
         out.record(op)
             .wrt_output(x, [], move |g, y, []| {
-                let dot = pointwise(|[g, y]| g * y).named(op).fold(Fold::Sum, keep(axis), [g, y]);
-                pointwise(|[g, y, dot]| y * (g - dot)).named(op).call([g, y, &dot])
+                let mut rows = Rows::new(op, &marked(y, axis));
+                let [y, g] = rows.inputs([y, g]);
+                let [dot] = rows.fold(Fold::Sum, [g, y], |[g, y]| [g * y]);
+                let [by_x] = rows.map([g, y, dot], [], |[g, y, dot], []| [y * (g - dot)]);
+                let [by_x] = rows.run([by_x]);
+                by_x
             })
             .done()
             .to(self.dtype())
@@ -101,18 +104,57 @@ impl Tensor {
         self.check_float("log_softmax");
         resolve_axis("log_softmax", axis, self.shape());
         let x = &self.widened();
-        let plain = x.detach();
-        let largest = plain.largest(keep(axis));
-        let sum = pointwise(|[x, m]| (x - m).exp()).fold(Fold::Sum, keep(axis), [&plain, &largest]);
-        let out = pointwise(|[x, m, s]| x - m - s.log()).call([&plain, &largest, &sum]);
+        let out = x.log_shares(axis);
         out.record("log_softmax")
             .wrt_output(x, [], move |g, y, []| {
-                let total = g.sum(keep(axis));
-                pointwise(|[g, y, total]| g - y.exp() * total).named("log_softmax").call([g, y, &total])
+                let mut rows = Rows::new("log_softmax", &marked(y, axis));
+                let [y, g] = rows.inputs([y, g]);
+                let [total] = rows.fold(Fold::Sum, [g], |[g]| [g]);
+                let [by_x] = rows.map([g, y, total], [], |[g, y, total], []| [g - y.exp() * total]);
+                let [by_x] = rows.run([by_x]);
+                by_x
             })
             .done()
             .to(self.dtype())
     }
+
+    /// `power(x, largest)` in shares of its sum along `axis`, untracked.
+    #[track_caller]
+    fn shares(&self, op: &'static str, axis: isize, power: fn([Expr; 2]) -> Expr) -> Tensor {
+        if self.count() == 0 {
+            return self.detach();
+        }
+        let mut rows = Rows::new(op, &marked(self, axis));
+        let [x] = rows.inputs([&self.detach()]);
+        let [largest] = rows.fold(Fold::Max, [x], |[x]| [x]);
+        let [powers] = rows.map([x, largest], [], move |args, []| [power(args)]);
+        let [sum] = rows.fold(Fold::Sum, [powers], |[p]| [p]);
+        // Only where all powers are 0 is their sum.
+        let [out] = rows.map([powers, sum], [], |[p, s], []| [s.eq(0.0).select(0.0, p / s)]);
+        let [out] = rows.run([out]);
+        out
+    }
+
+    /// x − largest − ln Σ e^(x − largest) along `axis`, untracked.
+    #[track_caller]
+    fn log_shares(&self, axis: isize) -> Tensor {
+        if self.count() == 0 {
+            return self.detach();
+        }
+        let mut rows = Rows::new("log_softmax", &marked(self, axis));
+        let [x] = rows.inputs([&self.detach()]);
+        let [largest] = rows.fold(Fold::Max, [x], |[x]| [x]);
+        let [sum] = rows.fold(Fold::Sum, [x, largest], |[x, m]| [(x - m).exp()]);
+        let [out] = rows.map([x, largest, sum], [], |[x, m, s], []| [x - m - s.log()]);
+        let [out] = rows.run([out]);
+        out
+    }
+}
+
+/// Which axis this is.
+fn marked(x: &Tensor, axis: isize) -> SmallVec<[bool; 6]> {
+    let at = resolve_axis("softmax", axis, x.shape());
+    (0..x.rank()).map(|k| k == at).collect()
 }
 
 crate::samples!("logsumexp", |s| {
