@@ -71,7 +71,7 @@ pub struct Call<'a> {
     /// Its run-time constants.
     pub uniforms: &'a [f64],
     /// One argument for each of the program's; all layouts have the shape `shape` (broadcast by strides of 0).
-    pub args: SmallVec<[Arg<'a>; 4]>,
+    pub args: SmallVec<[Arg<'a>; 2]>,
     /// The shape iterated over.
     pub shape: &'a Shape,
     /// Element types of the outputs.

@@ -3,7 +3,7 @@
 use crate::backend::{Arg, Call, Fold, View};
 use crate::deferred::{defer, with_prologue};
 use crate::dtype::{Compute, DType};
-use crate::expr::{Binary, Expr, Inst, IntoExpr, Kind, Outputs, Traced, Unary, VjpKey, trace, trace_with};
+use crate::expr::{Binary, Expr, Inst, IntoExpr, Kind, Outputs, Program, Traced, Unary, VjpKey, trace, trace_with};
 use crate::prepared::Prepared;
 use crate::shape::{Axes, Layout, Shape};
 use crate::tape::{Node, Seen, tracked};
@@ -140,7 +140,7 @@ impl Operand for f64 {
 }
 
 /// Arguments of a call; owned ones may be overwritten.
-pub(crate) type Args<'a> = SmallVec<[Cow<'a, Tensor>; 4]>;
+pub(crate) type Args<'a> = SmallVec<[Cow<'a, Tensor>; 2]>;
 
 /// Tensors of a call with several outputs.
 pub(crate) type Results = SmallVec<[Tensor; 2]>;
@@ -325,6 +325,9 @@ struct Folding {
 struct Pullback {
     traced: Traced,
     output: usize,
+    /// The derivative by all targets, and which arguments those are, as bits.
+    derivative: Arc<Program>,
+    wanted: u64,
     /// The shape iterated over.
     shape: Shape,
     /// The arguments that the derivative reads, by position.
@@ -354,7 +357,8 @@ impl Pullback {
         let derivative = traced.program.vjp(VjpKey { output, wanted });
         let read = args.iter().enumerate().filter(|(k, _)| derivative.reads(*k));
         let saved = read.map(|(k, x)| (k, Tensor::clone(x))).collect();
-        Some(Pullback { traced: traced.clone(), output, shape: shape.clone(), saved, targets, folding: None })
+        let (traced, shape) = (traced.clone(), shape.clone());
+        Some(Pullback { traced, output, derivative, wanted, shape, saved, targets, folding: None })
     }
 
     /// Makes it the gradient of a fold. Folds other than sums need every argument again.
@@ -412,14 +416,17 @@ impl Pullback {
 
     /// Whether the gradient by a target is the cotangent itself.
     fn passes(&self, target: usize) -> bool {
-        let Traced { program, .. } = self.derivative(&[target]);
+        let program = self.derivative(&[target]).program;
         program.insts()[program.outputs()[0] as usize] == Inst::Arg(self.traced.program.args() as u16)
     }
 
     /// The derivative's program for some of the targets.
     fn derivative(&self, targets: &[usize]) -> Traced {
         let wanted = targets.iter().fold(0, |bits, &k| bits | 1 << self.targets[k].0);
-        let program = self.traced.program.vjp(VjpKey { output: self.output, wanted });
+        let program = match wanted == self.wanted {
+            true => self.derivative.clone(),
+            false => self.traced.program.vjp(VjpKey { output: self.output, wanted }),
+        };
         Traced { program, uniforms: self.traced.uniforms.clone() }
     }
 

@@ -37,7 +37,7 @@ pub fn evaluate_all(prepared: Vec<Prepared>) -> Vec<Vec<Tensor>> {
         return at_caller(|| prepared.into_iter().flat_map(|one| evaluate_all(vec![one])).collect());
     }
     let mut plans: Vec<(Plan, Traced)> = vec![];
-    let mut given: Vec<SmallVec<[Arg; 4]>> = vec![];
+    let mut given: Vec<SmallVec<[Arg; 2]>> = vec![];
     for Prepared { name, traced, args } in prepared {
         let args: Args = args.into_iter().map(Cow::Owned).collect();
         let plan = Plan::new(name, &traced, &args);

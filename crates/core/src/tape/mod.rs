@@ -61,7 +61,7 @@ pub(crate) struct History {
     pub(crate) inputs: SmallVec<[Arc<Node>; 2]>,
     rules: SmallVec<[Rule; 2]>,
     /// The operation's result, for rules that read it.
-    output: Option<(Arc<Value>, Layout)>,
+    output: Option<Box<(Arc<Value>, Layout)>>,
     /// Values of all inputs, tracked or not, if it was recorded in anomaly mode.
     seen: Option<Box<Seen>>,
 }
@@ -72,7 +72,7 @@ struct Rule {
     targets: Range<usize>,
     pull: Box<Pull>,
     /// The places of the row-major gradient that the cotangent goes to, if it is 0 elsewhere.
-    part: Option<Layout>,
+    part: Option<Box<Layout>>,
 }
 
 /// `(cotangent, output, which targets are needed) -> gradient of each target`.

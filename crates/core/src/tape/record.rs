@@ -129,7 +129,7 @@ impl Record {
     /// sweep that is not recorded then adds it there, so that many small parts do not cost as many whole gradients.
     pub(crate) fn part(mut self, region: Layout) -> Record {
         if let Some(rule) = self.history.rules.last_mut() {
-            rule.part = Some(region);
+            rule.part = Some(Box::new(region));
         }
         self
     }
@@ -156,7 +156,7 @@ impl Record {
         }
         assert!(out.dtype().is_float(), "{op}: a result of type {} cannot carry a gradient", out.dtype());
         if reads_output {
-            history.output = Some((out.value.clone(), out.layout.clone()));
+            history.output = Some(Box::new((out.value.clone(), out.layout.clone())));
         }
         let links = Links::Live(Arc::new(history));
         out.node = Some(Node::new(op, site, out.shape().clone(), out.dtype(), links));

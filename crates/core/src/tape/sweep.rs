@@ -43,7 +43,7 @@ impl Sweep<'_> {
                 continue;
             }
             let Some(history) = self.history(&node) else { continue };
-            let output = history.output.as_ref().map(|(value, layout)| Tensor {
+            let output = history.output.as_deref().map(|(value, layout)| Tensor {
                 value: value.clone(),
                 layout: layout.clone(),
                 node: Some(node.clone()),

@@ -1,19 +1,17 @@
-//! Times operations and training steps: one JSON line for each workload, with the median of repeated runs.
-//!
-//! `cargo bench --bench steps -- [--only NAME] [--threads N]`. Everything is in `f32` on random data; a training step is
-//! forward, backward and an update by Adam.
+//! What is measured: everything is in `f32` on random data; a training step is forward, backward and an update by Adam.
 
 use cotangent::prelude::*;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// Runs a workload once and tells how long the part that is measured took.
-type Run = Box<dyn FnMut() -> Duration>;
+pub type Run = Box<dyn FnMut() -> Duration>;
 
 /// Name, what one run does, and how to set it up.
-type Workload = (&'static str, &'static str, fn() -> Run);
+pub type Workload = (&'static str, &'static str, fn() -> Run);
 
-const WORKLOADS: &[Workload] = &[
+/// All of them.
+pub const WORKLOADS: &[Workload] = &[
     ("op_overhead", "150 elementwise ops on 8 elements, sum, backward", op_overhead),
     (
         "elementwise_chain",
@@ -28,7 +26,7 @@ const WORKLOADS: &[Workload] = &[
 ];
 
 /// A workload that is measured as a whole.
-fn whole<R>(mut f: impl FnMut() -> R + 'static) -> Run {
+pub fn whole<R>(mut f: impl FnMut() -> R + 'static) -> Run {
     Box::new(move || {
         let start = Instant::now();
         black_box(f());
@@ -90,11 +88,13 @@ fn adam() -> Run {
 
 fn mlp(batch: usize) -> Run {
     let rng = Rng::new(0);
-    let mut model = (
-        (Dense::new(784, 200, &rng), BatchNorm::new(200), Relu, Dropout(0.5)),
-        (Dense::new(200, 100, &rng), BatchNorm::new(100), Relu, Dropout(0.5)),
-        Dense::new(100, 10, &rng),
-    );
+    let block = |inputs, outputs| (Dense::new(inputs, outputs, &rng), BatchNorm::new(outputs), Relu, Dropout(0.5));
+    step((block(784, 200), block(200, 100), Dense::new(100, 10, &rng)), batch)
+}
+
+/// A training step on random images of 784 pixels in 10 classes.
+pub fn step(mut model: impl Layer + 'static, batch: usize) -> Run {
+    let rng = Rng::new(0);
     let (x, y) = (rng.uniform([batch, 784]), classes(&rng, batch, 10));
     let mut opt = Adam::new(1e-3);
     whole(move || {
@@ -103,53 +103,15 @@ fn mlp(batch: usize) -> Run {
     })
 }
 
-/// The median time of a run, and how many there were: for at least a second, after a warm-up.
-fn measure(mut run: Run) -> (Duration, usize) {
+/// The median time of a run, and how many there were: for at least so long, after a warm-up.
+pub fn measure(run: &mut Run, least: Duration) -> (Duration, usize) {
     for _ in 0..3 {
         run();
     }
     let (start, mut times) = (Instant::now(), vec![]);
-    while start.elapsed() < Duration::from_secs(1) || times.len() < 5 {
+    while start.elapsed() < least || times.len() < 5 {
         times.push(run());
     }
     times.sort();
     (times[times.len() / 2], times.len())
-}
-
-/// Which workload (all if none is named), and the number of threads.
-fn options() -> Result<(Option<String>, usize), lexopt::Error> {
-    use lexopt::{Arg, ValueExt};
-    let (mut only, mut threads) = (None, 2);
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Arg::Long("only") => only = Some(parser.value()?.string()?),
-            Arg::Long("threads") => threads = parser.value()?.parse()?,
-            Arg::Long("bench") => {} // cargo bench adds it
-            other => return Err(other.unexpected()),
-        }
-    }
-    match &only {
-        Some(name) if !WORKLOADS.iter().any(|(known, ..)| known == name) => {
-            let known: Vec<&str> = WORKLOADS.iter().map(|(name, ..)| *name).collect();
-            Err(format!("no workload '{name}'; there are {}", known.join(", ")).into())
-        }
-        _ => Ok((only, threads)),
-    }
-}
-
-fn main() {
-    let (only, threads) = options().unwrap_or_else(|error| {
-        eprintln!("steps: {error}");
-        std::process::exit(2);
-    });
-    cotangent::cpu::set_threads(threads);
-    for (name, work, make) in WORKLOADS.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name)) {
-        let (median, runs) = measure(make());
-        let us = median.as_secs_f64() * 1e6;
-        println!(
-            "{{\"name\": \"{name}\", \"us\": {us:.2}, \"runs\": {runs}, \"work\": \"{work}\", \"peer\": \"cotangent\", \
-             \"threads\": {threads}}}"
-        );
-    }
 }
