@@ -10,6 +10,7 @@
 //! | differentiate | [`Tensor::backward`], [`Tensor::grad`], [`autograd`](mod@autograd) |
 //! | write an operation of your own | [`pointwise`], [`Tensor::record`], [`Kernel`] |
 //! | check gradients | [`check`] |
+//! | see where the time goes | [`profile`] |
 //! | build a network | [`layers`] |
 //! | train it | [`optim`], [`data`] |
 //! | write a device | [`backend`], [`reference`](mod@reference) |

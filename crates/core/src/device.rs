@@ -1,13 +1,14 @@
 //! Devices, and which one is used by default.
 
 use crate::backend::{Backend, Memory};
+use crate::profile::{Timed, is_on};
 use crate::reference::Reference;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// Where tensors live and are computed. Cheap to clone.
 #[derive(Clone)]
-pub struct Device(Arc<dyn Backend>);
+pub struct Device(Arc<Timed>);
 
 /// A crate that offers a default device submits one of these with `inventory::submit!`; the highest priority wins.
 /// Without any, the default is the [`reference`](Device::reference) device.
@@ -22,7 +23,7 @@ inventory::collect!(DefaultDevice);
 impl Device {
     /// A device that runs on `backend`.
     pub fn new(backend: impl Backend) -> Device {
-        Device(Arc::new(backend))
+        Device(Arc::new(Timed(Box::new(backend))))
     }
 
     /// The naive device in plain loops and `f64`: slow, and the specification of all others.
@@ -31,9 +32,9 @@ impl Device {
         REFERENCE.get_or_init(|| Device::new(Reference::default())).clone()
     }
 
-    /// The backend behind the device.
+    /// The backend behind the device; in a [`profile::scope`](crate::profile::scope), with its calls timed.
     pub fn backend(&self) -> &dyn Backend {
-        &*self.0
+        if is_on() { &*self.0 } else { &*self.0.0 }
     }
 
     /// Name, such as `cpu`.

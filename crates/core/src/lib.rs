@@ -11,6 +11,7 @@
 //! | [`check`] | gradient checks and the conformance suite |
 //! | [`autograd`](mod@autograd) | gradients, Jacobians, Hessians, checkpoints |
 //! | [`mod@module`] | models as plain structs: parameters, freezing, saved states |
+//! | [`profile`] | where the time goes |
 //! | [`rng`] | random numbers by counter |
 //!
 //! ```
@@ -74,6 +75,7 @@ mod ops;
 mod pointwise;
 mod prepared;
 mod print;
+pub mod profile;
 pub mod reference;
 pub mod rng;
 mod rows;

@@ -5,6 +5,7 @@ use crate::deferred::{defer, with_prologue};
 use crate::dtype::{Compute, DType};
 use crate::expr::{Binary, Expr, Inst, IntoExpr, Kind, Outputs, Program, Traced, Unary, VjpKey, trace, trace_with};
 use crate::prepared::Prepared;
+use crate::profile;
 use crate::shape::{Axes, Layout, Shape};
 use crate::tape::{Node, Seen, tracked};
 use crate::tensor::{Tensor, checked_count, same_device, same_dtype};
@@ -239,6 +240,7 @@ pub(crate) fn shared<'a>(x: &'a Tensor, layout: &'a Option<Layout>) -> Arg<'a> {
 /// Evaluates a program at every element, and records it.
 #[track_caller]
 pub(crate) fn apply(op: &'static str, traced: &Traced, args: Args) -> Results {
+    let _op = profile::operation(op);
     let Plan { shape, outputs } = Plan::new(op, traced, &args);
     let device = args[0].device().clone();
     let mut pulls: SmallVec<[_; 1]> = SmallVec::new();
@@ -279,6 +281,7 @@ pub(crate) fn reduce(
     reduced: &[bool],
     keep: bool,
 ) -> Results {
+    let _op = profile::operation(op);
     let Plan { shape, mut outputs } = Plan::new(op, traced, &args);
     let device = args[0].device().clone();
     if matches!(fold, Fold::Max | Fold::Min) && shape.iter().zip(reduced).any(|(&n, &r)| r && n == 0) {
@@ -291,7 +294,7 @@ pub(crate) fn reduce(
     }
     let whole = with_prologue(traced, &args, &shape, &outputs);
     let (Traced { program, uniforms }, read): (_, SmallVec<[&Tensor; 4]>) = match &whole {
-        Some((traced, leaves)) => (traced, leaves.iter().collect()),
+        Some((traced, leaves, _)) => (traced, leaves.iter().collect()),
         None => (traced, args.iter().map(|x| &**x).collect()),
     };
     let layouts = stretched(&read, &shape);

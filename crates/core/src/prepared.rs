@@ -3,6 +3,7 @@
 use crate::backend::{Arg, Call};
 use crate::expr::Traced;
 use crate::pointwise::{Args, Plan};
+use crate::profile::together;
 use crate::shape::Layout;
 use crate::tape::at_caller;
 use crate::tensor::Tensor;
@@ -36,6 +37,7 @@ pub fn evaluate_all(prepared: Vec<Prepared>) -> Vec<Vec<Tensor>> {
     if prepared.iter().any(|other| other.args[0].device() != &device) {
         return at_caller(|| prepared.into_iter().flat_map(|one| evaluate_all(vec![one])).collect());
     }
+    let _names = together(prepared.iter().map(|one| Some(one.name)));
     let mut plans: Vec<(Plan, Traced)> = vec![];
     let mut given: Vec<SmallVec<[Arg; 2]>> = vec![];
     for Prepared { name, traced, args } in prepared {

@@ -6,6 +6,7 @@
 use crate::backend::{Fold, RowStep, RowSteps, View};
 use crate::expr::{Expr, Traced, trace, trace_with};
 use crate::pointwise::{Args, apply, reduce};
+use crate::profile;
 use crate::shape::{Layout, Shape};
 use crate::tape::tracks;
 use crate::tensor::Tensor;
@@ -87,6 +88,7 @@ impl Rows {
     /// The values that are wanted. Tracked inputs are differentiated through all steps.
     #[track_caller]
     pub fn run<const M: usize>(self, wanted: [Row; M]) -> [Tensor; M] {
+        let _op = profile::operation(self.op);
         let wanted = wanted.map(|row| self.number(row));
         let mut values = self.together(&wanted).unwrap_or_else(|| {
             let all = self.in_turn();

@@ -210,3 +210,24 @@ fn a_failure_loses_nothing() {
     }
     assert_eq!(huge.i(..3).shape()[..], [3]);
 }
+
+#[test]
+fn profiles_name_what_a_pass_evaluates() {
+    let (device, _) = counted();
+    let x = numbers(&device, DType::F32, [5, 7], 6).tracked();
+    let early = x.detach() * 2.0;
+    let (_, report) = profile::scope(|| {
+        (x.detach() * 2.0).tanh().to_vec::<f32>();
+        early.sin().to_vec::<f32>();
+        (&x * 2.0).exp().sum(..).backward()
+    });
+    let counts = |name| {
+        let row = report.row(name).unwrap_or_else(|| panic!("no row `{name}` in\n{report}"));
+        (row.calls, row.bytes, row.flops)
+    };
+    assert_eq!(counts("mul + tanh"), (1, 2 * 35 * 4, 2 * 35));
+    assert_eq!(counts("elementwise + sin"), (1, 2 * 35 * 4, 2 * 35));
+    assert_eq!(counts("mul + exp + sum"), (1, (35 + 1) * 4, (2 + 1) * 35));
+    // The gradient computes the argument of `exp` again.
+    assert_eq!(counts("mul + exp (backward) + mul (backward)").0, 1);
+}

@@ -16,6 +16,7 @@ use crate::backend::Storage;
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::expr::{Program, Traced};
+use crate::profile::{Attribution, current};
 use crate::shape::Shape;
 use crate::tape::{Scope, is_anomaly_mode, lock};
 use crate::tensor::Tensor;
@@ -78,6 +79,8 @@ pub(crate) struct Step {
     /// In which numbers it computes.
     dtype: DType,
     results: OnceLock<SmallVec<[Weak<Value>; 2]>>,
+    /// The operation's name in profiles.
+    op: Option<&'static str>,
     /// Whether a pass computed it without storing the result, or none should.
     seen: AtomicBool,
     /// About how many instructions and tensors its pass has, or a few more.
@@ -131,13 +134,14 @@ pub(crate) fn defer(
     Some(values)
 }
 
-/// A reduction's program and arguments, with what was put off before it as a prologue; `None` if nothing was.
+/// A reduction's program and arguments, with what was put off before it as a prologue, and the names of it all; `None` if
+/// nothing was.
 pub(crate) fn with_prologue(
     traced: &Traced,
     args: &[Cow<Tensor>],
     shape: &Shape,
     outputs: &[DType],
-) -> Option<(Traced, Vec<Tensor>)> {
+) -> Option<(Traced, Vec<Tensor>, Attribution)> {
     if args.iter().all(|x| x.value.step().is_none()) {
         return None;
     }
@@ -152,7 +156,8 @@ pub(crate) fn with_prologue(
         last = pass.visit(&step);
     }
     let outputs: Vec<(u16, u16)> = (0..outputs.len() as u16).map(|output| (last, output)).collect();
-    Some((pass.traced(&outputs), pass.leaves))
+    let names = pass.attribution();
+    Some((pass.traced(&outputs), pass.leaves, names))
 }
 
 impl Step {
@@ -171,7 +176,7 @@ impl Step {
         let size = bounded(&traced.program, &args, shape, dtype);
         // Random numbers are dear: they are stored in the first pass.
         let (results, seen) = (OnceLock::new(), AtomicBool::new(traced.program.draws()));
-        Some(Step { traced: traced.clone(), args, shape: shape.clone(), dtype, results, seen, size })
+        Some(Step { traced: traced.clone(), args, shape: shape.clone(), dtype, results, op: current(), seen, size })
     }
 }
 

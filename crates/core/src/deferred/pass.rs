@@ -5,6 +5,7 @@ use crate::backend::Call;
 use crate::dtype::DType;
 use crate::expr::{Inst, Part, Traced, Uniforms, Wire, compose};
 use crate::pointwise::{shared, stretched};
+use crate::profile::{Attribution, together};
 use crate::shape::Shape;
 use crate::tape::lock;
 use crate::tensor::Tensor;
@@ -105,6 +106,11 @@ impl Pass {
         at as u16
     }
 
+    /// Attributes calls to the steps until it is dropped.
+    pub(super) fn attribution(&self) -> Attribution {
+        together(self.steps.iter().map(|step| step.op))
+    }
+
     /// Whether a step can be evaluated along: its pass has steps in common with this one, and both together are not too
     /// large.
     pub(super) fn joins(&self, step: &Arc<Step>) -> bool {
@@ -170,6 +176,7 @@ impl Pass {
             shape: &self.shape,
             outputs: outputs.iter().map(|out| out.value.dtype).collect(),
         };
+        let _steps = self.attribution();
         let storages = self.leaves[0].device().backend().map(call);
         for (out, storage) in outputs.iter().zip(storages) {
             // Another thread may have been faster, with the same bits.

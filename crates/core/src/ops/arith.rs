@@ -65,6 +65,7 @@ impl Tensor {
         if dtype == self.dtype() {
             return self.clone();
         }
+        let _op = crate::profile::operation("to");
         let program = trace(|[x]| x);
         let shape = self.shape();
         let call = crate::backend::Call {

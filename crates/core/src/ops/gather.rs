@@ -5,6 +5,7 @@
 
 use crate::backend::{Arg, OutOfRange, Scatter};
 use crate::dtype::DType;
+use crate::profile;
 use crate::shape::{Layout, Shape, resolve_axis};
 use crate::tape::at_caller;
 use crate::tensor::{Tensor, same_device, same_dtype};
@@ -281,6 +282,7 @@ impl Tensor {
     /// [`Backend::gather`](crate::backend::Backend::gather), recorded.
     #[track_caller]
     fn along(&self, op: &'static str, axis: usize, index: &Tensor) -> Result<Tensor, OutOfRange> {
+        let _op = profile::operation(op);
         let storage = self.device().backend().gather(self.view(), index.view(), axis)?;
         let shape = self.shape().clone();
         let adjoint = move |g: &Tensor, [index]: [&Tensor; 1]| {
@@ -303,6 +305,7 @@ impl Tensor {
     ) -> Result<Tensor, OutOfRange> {
         let read =
             move |g: &Tensor, index: &Tensor| g.along("gather", axis, index).expect("the indices were written once");
+        let _op = profile::operation(op);
         let storage =
             self.device().backend().scatter(Arg::Shared(self.view()), index.view(), source.view(), axis, mode)?;
         let out = Tensor::from_storage(storage, Layout::contiguous(self.shape()), self.dtype(), self.device().clone());

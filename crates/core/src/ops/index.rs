@@ -1,6 +1,7 @@
 //! Windows into a tensor and writing into them.
 
 use crate::backend::Arg;
+use crate::profile;
 use crate::shape::{Layout, Shape, resolve_axis};
 use crate::tensor::{Tensor, same_device, same_dtype};
 
@@ -38,6 +39,7 @@ impl Tensor {
     /// A copy in which the elements at `region` (of the row-major copy, each at most once) are those of `source`.
     #[track_caller]
     pub(crate) fn assign_region(&self, op: &'static str, region: &Layout, source: &Tensor) -> Tensor {
+        let _op = profile::operation(op);
         let base = Arg::Shared(self.view());
         let storage = self.device().backend().assign(base, region, source.view());
         let (at, within) = (region.clone(), region.clone());

@@ -1,6 +1,7 @@
 //! Joining and splitting.
 
 use crate::backend::Arg;
+use crate::profile;
 use crate::shape::{Layout, Shape, resolve_axis};
 use crate::tape::at_caller;
 use crate::tensor::{Tensor, same_device, same_dtype};
@@ -37,6 +38,7 @@ impl Tensor {
             shape[at] += part.shape()[at];
         }
         crate::tensor::checked_count("cat", &shape);
+        let _op = profile::operation("cat");
         let whole = Layout::contiguous(&shape);
         let mut start = 0;
         let mut joined = first.device().full(&shape, 0.0, first.dtype());

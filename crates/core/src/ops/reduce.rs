@@ -5,6 +5,7 @@ use crate::check::{distinct, given, real};
 use crate::dtype::DType;
 use crate::expr::{Expr, trace};
 use crate::pointwise::{pointwise, reduce};
+use crate::profile;
 use crate::shape::{Axes, Shape, keep};
 use crate::tensor::Tensor;
 use smallvec::{SmallVec, smallvec};
@@ -245,6 +246,7 @@ impl Lanes {
     /// Positions of the first largest or smallest elements.
     fn best(&self, largest: bool) -> Tensor {
         let axis = self.x.rank() - 1;
+        let _op = profile::operation(self.op);
         let storage = self.x.device().backend().arg_fold(self.x.view(), axis, largest);
         let device = self.x.device().clone();
         Tensor::from_storage(storage, crate::Layout::contiguous(&self.shape), DType::I64, device)

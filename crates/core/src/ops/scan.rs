@@ -4,6 +4,7 @@ use crate::backend::Scan;
 use crate::check::{distinct, given, real};
 use crate::dtype::DType;
 use crate::pointwise::pointwise;
+use crate::profile;
 use crate::shape::resolve_axis;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -20,6 +21,7 @@ impl Tensor {
             panic!("linear_scan: the factors have shape {}, the terms {}; they must be equal", self.shape(), b.shape());
         }
         let at = resolve_axis("linear_scan", axis, self.shape());
+        let _op = profile::operation("linear_scan");
         let storage = self.device().backend().scan(Scan::Linear, &[self.view(), b.view()], at, reverse);
         let out =
             Tensor::from_storage(storage, crate::Layout::contiguous(self.shape()), self.dtype(), self.device().clone());
@@ -33,8 +35,9 @@ impl Tensor {
 
     /// A scan of one tensor, untracked.
     #[track_caller]
-    fn scanned(&self, op: &str, scan: Scan, axis: isize, reverse: bool) -> Tensor {
+    fn scanned(&self, op: &'static str, scan: Scan, axis: isize, reverse: bool) -> Tensor {
         let at = resolve_axis(op, axis, self.shape());
+        let _op = profile::operation(op);
         let storage = self.device().backend().scan(scan, &[self.view()], at, reverse);
         Tensor::from_storage(storage, crate::Layout::contiguous(self.shape()), self.dtype(), self.device().clone())
     }

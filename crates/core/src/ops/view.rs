@@ -1,6 +1,7 @@
 //! Views and reshaping.
 
 use crate::pointwise::stretched_axes;
+use crate::profile;
 use crate::shape::{Axes, Layout, Shape, keep, resolve_axis, resolve_new_axis};
 use crate::tensor::{Tensor, checked_count};
 use smallvec::{SmallVec, smallvec};
@@ -287,6 +288,7 @@ impl Tensor {
 
     /// A row-major copy, untracked.
     pub(crate) fn copied(&self) -> Tensor {
+        let _op = profile::operation("contiguous");
         let identity = crate::expr::trace(|[x]| x);
         let call = crate::backend::Call {
             program: &identity.program,

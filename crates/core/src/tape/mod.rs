@@ -255,6 +255,11 @@ pub(crate) fn next_id() -> u64 {
     SERIAL.load(Ordering::Relaxed)
 }
 
+/// Whether a gradient rule runs.
+pub(crate) fn is_in_rule() -> bool {
+    IN_RULE.get()
+}
+
 /// Whether operations on tracked tensors are recorded now.
 pub(crate) fn is_recording() -> bool {
     RECORDING.get()

@@ -3,6 +3,7 @@
 use super::anomaly::Trace;
 use super::*;
 use crate::deferred::evaluate;
+use crate::profile;
 
 /// One backward sweep; see [`crate::autograd`] for its public faces.
 pub(crate) struct Sweep<'a> {
@@ -175,7 +176,7 @@ fn fitted(grad: Tensor, node: &Node, input: &Node) -> Tensor {
 
 /// What runs until the result is dropped is a part of the gradient of `node`.
 fn part_of(node: &Node) -> impl Sized + use<> {
-    (Scope::new(&IN_RULE, true), Scope::new(&SITE, Some(node.site)))
+    (Scope::new(&IN_RULE, true), Scope::new(&SITE, Some(node.site)), profile::rule(node.op))
 }
 
 /// Cotangents that wait for their node's turn: the youngest node first.
