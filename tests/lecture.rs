@@ -55,12 +55,17 @@ fn trains_reports_and_draws() {
     let (data, plots_arg) = (data.to_str().unwrap(), plots.to_str().unwrap());
     let common =
         ["--data", data, "--epochs", "3", "--batch", "50", "--validation", "100", "--threads", "2", "--seed", "3"];
-    let output = run(&[&common[..], &["--plots", plots_arg]].concat());
+    let output = run(&[&common[..], &["--plots", plots_arg, "--profile"]].concat());
     let report = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    for expected in
-        ["epoch  1   training loss", "epoch  3   training loss", "validation loss", "test loss", "s per epoch"]
-    {
+    for expected in [
+        "epoch  1   training loss",
+        "epoch  3   training loss",
+        "validation loss",
+        "test loss",
+        "s per epoch",
+        "linear (backward) ",
+    ] {
         assert!(report.contains(expected), "no `{expected}` in:\n{report}");
     }
     assert!(fs::read(plots.join("curves.png")).unwrap().starts_with(b"\x89PNG\r\n"));

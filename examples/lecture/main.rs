@@ -13,6 +13,7 @@ mod options;
 
 use cotangent::data::{Images, Loader, mnist};
 use cotangent::prelude::*;
+use cotangent::profile::{self, Report};
 use curves::{History, Point};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use options::Options;
@@ -73,6 +74,20 @@ impl Meter {
     }
 }
 
+/// One step of the training; the loss and the logits before it.
+fn training_step(
+    model: &mut Lecture,
+    opt: &mut Optimizer<Adam>,
+    rng: &Rng,
+    x: &Tensor,
+    y: &Tensor,
+) -> (Tensor, Tensor) {
+    let logits = model.forward(x, &Mode::Train(rng));
+    let loss = cross_entropy(&logits, y);
+    opt.step(model, &loss.backward());
+    (loss, logits)
+}
+
 /// Loss and accuracy of the model as it is, without dropout and with the running statistics.
 fn evaluate(model: &Lecture, images: &Images) -> Meter {
     let mut meter = Meter::default();
@@ -92,6 +107,8 @@ struct Outcome {
     seconds: Vec<f64>,
     steps: usize,
     test: Point,
+    /// Of one more step, if it was asked for.
+    profile: Option<Report>,
 }
 
 fn train(options: &Options) -> Result<Outcome, Box<dyn Error>> {
@@ -125,9 +142,7 @@ fn train(options: &Options) -> Result<Outcome, Box<dyn Error>> {
         let start = Instant::now();
         let (mut whole, mut recent) = (Meter::default(), Meter::default());
         for (step, (x, y)) in loader.epoch(epoch as u64).enumerate() {
-            let logits = model.forward(&x, &Mode::Train(&rng));
-            let loss = cross_entropy(&logits, &y);
-            opt.step(&mut model, &loss.backward());
+            let (loss, logits) = training_step(&mut model, &mut opt, &rng, &x, &y);
             recent.add(&loss, &logits, &y);
             if (step + 1) % window == 0 || step + 1 == loader.len() {
                 let point = recent.at(epoch as f64 + (step + 1) as f64 / loader.len() as f64);
@@ -152,7 +167,11 @@ fn train(options: &Options) -> Result<Outcome, Box<dyn Error>> {
         }
     }
     let test = evaluate(&model, &test).at(options.epochs as f64);
-    Ok(Outcome { history, seconds, steps: loader.len(), test })
+    let profile = options.profile.then(|| {
+        let (x, y) = loader.epoch(options.epochs as u64).next().expect("an epoch has at least one step");
+        profile::scope(|| training_step(&mut model, &mut opt, &rng, &x, &y)).1
+    });
+    Ok(Outcome { history, seconds, steps: loader.len(), test, profile })
 }
 
 fn show(point: &Point) -> String {
@@ -181,7 +200,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if let Some(threads) = options.threads {
         cotangent::cpu::set_threads(threads);
     }
-    let Outcome { history, seconds, steps, test } = train(options)?;
+    let Outcome { history, seconds, steps, test, profile } = train(options)?;
     // The first epoch also warms up.
     let mut sorted = if seconds.len() > 1 { seconds[1..].to_vec() } else { seconds.clone() };
     sorted.sort_by(f64::total_cmp);
@@ -207,6 +226,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     } else {
         let memory = memory.map_or("not known on this system".into(), |mib| format!("{mib} MiB"));
         println!("test {}   {median:.2} s per epoch   peak memory {memory}", show(&test));
+        if let Some(profile) = profile {
+            println!("\na training step\n{profile}");
+        }
     }
     Ok(())
 }

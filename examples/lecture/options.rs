@@ -16,6 +16,7 @@ Options:
   --seed N        seed of weights, order and dropout [0]
   --data DIR      folder with the four IDX files of MNIST or a database in its form [built in]
   --plots DIR     write curves.svg and curves.png there
+  --profile       print where the time of a training step goes
   --json          print one line of JSON instead of the report
   --help          print this text";
 
@@ -28,6 +29,7 @@ pub struct Options {
     pub seed: u64,
     pub data: Option<PathBuf>,
     pub plots: Option<PathBuf>,
+    pub profile: bool,
     pub json: bool,
     pub help: bool,
 }
@@ -43,6 +45,7 @@ impl Options {
             seed: 0,
             data: None,
             plots: None,
+            profile: false,
             json: false,
             help: false,
         };
@@ -57,6 +60,7 @@ impl Options {
                 Arg::Long("seed") => options.seed = parser.value()?.parse()?,
                 Arg::Long("data") => options.data = Some(parser.value()?.into()),
                 Arg::Long("plots") => options.plots = Some(parser.value()?.into()),
+                Arg::Long("profile") => options.profile = true,
                 Arg::Long("json") => options.json = true,
                 Arg::Long("help") | Arg::Short('h') => options.help = true,
                 other => return Err(other.unexpected()),
