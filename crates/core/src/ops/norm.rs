@@ -7,7 +7,7 @@ use crate::backend::Fold;
 use crate::check::real;
 use crate::expr::Expr;
 use crate::pointwise::{pointwise, stretched_axes};
-use crate::rows::{Row, Rows};
+use crate::rows::Rows;
 use crate::shape::{Axes, Shape, keep, resolve_axis};
 use crate::tape::{at_caller, tracks};
 use crate::tensor::Tensor;
@@ -186,14 +186,17 @@ impl Tensor {
             }
         }
         let group = Group::new(x, axes, centered, eps);
-        let [mean, var, scale, out] = group.forward(op, [x, weight, bias].map(Tensor::detach).each_ref());
+        let [plain, plain_weight, plain_bias] = [x, weight, bias].map(Tensor::detach);
+        let [mean, var, scale] = group.statistics(op, &plain);
+        let formula = pointwise(|[x, m, r, w, b]: [Expr; 5]| (x - m) * (r * w) + b).named(op);
+        let out = formula.call([&plain, &mean, &scale, &plain_weight, &plain_bias]);
         let bias_shape = bias.shape().clone();
         let out = out
             .record(op)
             .wrt_all([x, weight, bias], [x, &mean, &scale, weight], move |g, [x, mean, scale, weight], needed| {
                 // For derivatives of the gradient, the statistics are functions of x.
                 let own = tracks(x).then(|| group.statistics(op, x));
-                let (mean, scale) = own.as_ref().map_or((mean, scale), |[mean, scale]| (mean, scale));
+                let (mean, scale) = own.as_ref().map_or((mean, scale), |[mean, _, scale]| (mean, scale));
                 group.gradients(op, g, [x, mean, scale, weight], &bias_shape, needed)
             })
             .done();
@@ -218,46 +221,26 @@ impl Group {
         Group { mask, count: count as f64, centered, eps }
     }
 
-    /// Steps to μ, σ² and 1/√(σ² + ε) of x; without centering, μ is `zero`.
-    fn moments(&self, rows: &mut Rows, [x, zero]: [Row; 2]) -> [Row; 3] {
-        let mean = if self.centered {
+    /// μ, σ² and 1/√(σ² + ε) of x; without centering, μ is 0.
+    #[track_caller]
+    fn statistics(&self, op: &'static str, x: &Tensor) -> [Tensor; 3] {
+        let zero = number(x, 0.0);
+        let mut rows = Rows::new(op, &self.mask);
+        let [x, mut mean] = rows.inputs([x, &zero]);
+        if self.centered {
             let [sum] = rows.fold(Fold::Sum, [x], |[x]| [x]);
-            let [mean] = rows.map([sum], [self.count], |[sum], [n]| [sum / n]);
-            mean
-        } else {
-            zero
-        };
+            [mean] = rows.map([sum], [self.count], |[sum], [n]| [sum / n]);
+        }
         let [squares] = rows.fold(Fold::Sum, [x, mean], |[x, m]| [(x - m).square()]);
         let [var, scale] = rows.map([squares], [self.count, self.eps], |[squares], [n, eps]| {
             let var = squares / n;
             [var, (var + eps).rsqrt()]
         });
-        [mean, var, scale]
-    }
-
-    /// μ and 1/√(σ² + ε).
-    #[track_caller]
-    fn statistics(&self, op: &'static str, x: &Tensor) -> [Tensor; 2] {
-        let zero = number(x, 0.0);
-        let mut rows = Rows::new(op, &self.mask);
-        let inputs = rows.inputs([x, &zero]);
-        let [mean, _, scale] = self.moments(&mut rows, inputs);
-        rows.run([mean, scale])
-    }
-
-    /// μ, σ², 1/√(σ² + ε) and (x − μ)/√(σ² + ε)·weight + bias.
-    #[track_caller]
-    fn forward(&self, op: &'static str, [x, weight, bias]: [&Tensor; 3]) -> [Tensor; 4] {
-        let zero = number(x, 0.0);
-        let mut rows = Rows::new(op, &self.mask);
-        let [x, z, weight, bias] = rows.inputs([x, &zero, weight, bias]);
-        let [mean, var, scale] = self.moments(&mut rows, [x, z]);
-        let [out] = rows.map([x, mean, scale, weight, bias], [], |[x, m, r, w, b], []| [(x - m) * (r * w) + b]);
         if self.centered {
-            return rows.run([mean, var, scale, out]);
+            return rows.run([mean, var, scale]);
         }
-        let [var, scale, out] = rows.run([var, scale, out]);
-        [zero, var, scale, out]
+        let [var, scale] = rows.run([var, scale]);
+        [zero, var, scale]
     }
 
     /// Gradients by x, weight and bias. With r = 1/√(σ² + ε), x̂ = (x − μ)·r and h = g·weight they are
