@@ -62,7 +62,8 @@ fn families() -> Vec<Family> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let powers = |from: u32, to: u32| (from..=to).map(|k| 1usize << k);
     vec![
-        ("batch", powers(0, 12).map(|batch| (batch, Shape { batch, ..USUAL })).collect()),
+        // Batch normalization needs two.
+        ("batch", powers(1, 12).map(|batch| (batch, Shape { batch, ..USUAL })).collect()),
         ("width", powers(4, 11).map(|width| (width, Shape { width, ..USUAL })).collect()),
         ("depth", powers(0, 5).map(|depth| (depth, Shape { depth, ..USUAL })).collect()),
         ("threads", (1..=cores).map(|threads| (threads, Shape { batch: 1024, threads, ..USUAL })).collect()),
