@@ -13,7 +13,7 @@ use plotters::style::{FontStyle, register_font};
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
-use workloads::{measure, step, whole};
+use workloads::{measure, peak, step};
 
 /// A network: blocks of dense layer, batch normalization, ReLU and dropout, then a dense layer for 10 classes.
 #[derive(Clone, Copy)]
@@ -45,14 +45,6 @@ impl Shape {
         let (first, inner) = (784 * self.width, (self.depth - 1) * self.width.pow(2) + self.width * 10);
         2.0 * self.batch as f64 * (2 * first + 3 * inner) as f64
     }
-}
-
-/// Operations per second in a product of matrices of 1024×1024.
-fn peak(threads: usize) -> f64 {
-    cotangent::cpu::set_threads(threads);
-    let rng = Rng::new(0);
-    let (a, b) = (rng.normal([1024, 1024]), rng.normal([1024, 1024]));
-    2.0 * 1024f64.powi(3) / measure(&mut whole(move || a.matmul(&b)), LEAST).0.as_secs_f64()
 }
 
 /// What varies, on which axis, and the networks.
@@ -87,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, shapes) in families() {
         let mut points: Vec<Point> = vec![];
         for (size, shape) in shapes {
-            let (ms, floor) = (1e3 * shape.time(), 1e3 * shape.operations() / peak(shape.threads));
+            let (ms, floor) = (1e3 * shape.time(), 1e3 * shape.operations() / peak(LEAST));
             println!("{{\"over\": \"{name}\", \"size\": {size}, \"ms\": {ms:.4}, \"arithmetic_ms\": {floor:.4}}}");
             points.push((size as f64, ms, floor));
         }

@@ -26,7 +26,7 @@ pub const WORKLOADS: &[Workload] = &[
 ];
 
 /// A workload that is measured as a whole.
-pub fn whole<R>(mut f: impl FnMut() -> R + 'static) -> Run {
+fn whole<R>(mut f: impl FnMut() -> R + 'static) -> Run {
     Box::new(move || {
         let start = Instant::now();
         black_box(f());
@@ -101,6 +101,13 @@ pub fn step(mut model: impl Layer + 'static, batch: usize) -> Run {
         let loss = cross_entropy(&model.forward(&x, &Mode::Train(&rng)), &y);
         opt.step(&mut model, &loss.backward());
     })
+}
+
+/// Operations per second in a product of matrices of 1024×1024.
+pub fn peak(least: Duration) -> f64 {
+    let rng = Rng::new(0);
+    let (a, b) = (rng.normal([1024, 1024]), rng.normal([1024, 1024]));
+    2.0 * 1024f64.powi(3) / measure(&mut whole(move || a.matmul(&b)), least).0.as_secs_f64()
 }
 
 /// The median time of a run, and how many there were: for at least so long, after a warm-up.

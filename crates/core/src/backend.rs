@@ -109,6 +109,18 @@ pub struct RowSteps<'a> {
     pub wanted: SmallVec<[usize; 4]>,
 }
 
+impl RowSteps<'_> {
+    /// Extents of all values.
+    pub fn shapes(&self) -> Vec<Shape> {
+        let mut shapes: Vec<Shape> = self.inputs.iter().map(|input| input.layout.shape.clone()).collect();
+        for step in &self.steps {
+            let shape = if step.fold.is_some() { step.shape.reduced(self.reduced, true) } else { step.shape.clone() };
+            shapes.extend(std::iter::repeat_n(shape, step.program.outputs().len()));
+        }
+        shapes
+    }
+}
+
 /// A step of [`RowSteps`].
 pub struct RowStep<'a> {
     /// The scalar function.

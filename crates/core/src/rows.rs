@@ -7,7 +7,7 @@ use crate::backend::{Fold, RowStep, RowSteps, View};
 use crate::expr::{Expr, Traced, trace, trace_with};
 use crate::pointwise::{Args, apply, reduce};
 use crate::profile;
-use crate::shape::{Layout, Shape};
+use crate::shape::{Axes, Layout, Shape};
 use crate::tape::tracks;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -42,6 +42,12 @@ impl Rows {
     pub fn new(op: &'static str, reduced: &[bool]) -> Rows {
         let reduced = SmallVec::from_slice(reduced);
         Rows { op, reduced, inputs: SmallVec::new(), steps: SmallVec::new(), results: 0 }
+    }
+
+    /// With folds along one axis of `x`.
+    #[track_caller]
+    pub fn along(op: &'static str, axis: isize, x: &Tensor) -> Rows {
+        Rows::new(op, &Axes::from(axis).resolve(op, x.shape()).0)
     }
 
     /// Values from outside; the first of all has the full shape.
@@ -96,6 +102,13 @@ impl Rows {
         });
         values.reverse();
         wanted.map(|_| values.pop().expect("as many as wanted"))
+    }
+
+    /// One value: see [`run`](Rows::run).
+    #[track_caller]
+    pub fn value(self, row: Row) -> Tensor {
+        let [value] = self.run([row]);
+        value
     }
 
     fn numbers(&self, step: &Step) -> SmallVec<[usize; 6]> {

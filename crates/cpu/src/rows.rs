@@ -24,11 +24,7 @@ pub fn rows(cpu: &Cpu, call: RowSteps) -> Option<SmallVec<[Storage; 4]>> {
     if count < LARGE.saturating_mul(cpu.defers_from()) || count == 0 {
         return None;
     }
-    let mut shapes: Vec<_> = call.inputs.iter().map(|input| input.layout.shape.clone()).collect();
-    for step in &call.steps {
-        let shape = if step.fold.is_some() { step.shape.reduced(call.reduced, true) } else { step.shape.clone() };
-        shapes.extend(std::iter::repeat_n(shape, step.program.outputs().len()));
-    }
+    let shapes = call.shapes();
     if call.wanted.iter().any(|&k| shapes[k][0] != n) {
         return None;
     }

@@ -275,8 +275,7 @@ impl Group {
                 [g * (w * r) - l * level * r - (x - m) * (p * share * (r * r))]
             };
             let [by_x] = rows.map([g, x, m, r, w, projection, level], [share, share * centered], formula);
-            let [by_x] = rows.run([by_x]);
-            by_x
+            rows.value(by_x)
         });
         let [by_weight, by_bias] = match parameters {
             Some([product, plain]) => {

@@ -10,7 +10,6 @@ use crate::pointwise::pointwise;
 use crate::rows::Rows;
 use crate::shape::{Axes, keep, resolve_axis};
 use crate::tensor::Tensor;
-use smallvec::SmallVec;
 
 impl Tensor {
     /// ln Σ eˣ over `axes`, without overflow; −∞ where all elements are −∞ (their gradient is 0), and over nothing.
@@ -39,8 +38,7 @@ impl Tensor {
             let [shift] = rows.map([largest], [], |[m], []| [m.is_inf().select(0.0, m)]);
             let [sum] = rows.fold(Fold::Sum, [x, shift], |[x, m]| [(x - m).exp()]);
             let [total] = rows.map([sum, shift], [], |[s, m], []| [s.log() + m]);
-            let [total] = rows.run([total]);
-            total
+            rows.value(total)
         };
         let out = kept.reshape(without(self.shape(), &reduced, keeps));
         let wide = kept.shape().clone();
@@ -87,12 +85,11 @@ impl Tensor {
         let out = x.shares(op, axis, power);
         out.record(op)
             .wrt_output(x, [], move |g, y, []| {
-                let mut rows = Rows::new(op, &marked(y, axis));
+                let mut rows = Rows::along(op, axis, y);
                 let [y, g] = rows.inputs([y, g]);
                 let [dot] = rows.fold(Fold::Sum, [g, y], |[g, y]| [g * y]);
                 let [by_x] = rows.map([g, y, dot], [], |[g, y, dot], []| [y * (g - dot)]);
-                let [by_x] = rows.run([by_x]);
-                by_x
+                rows.value(by_x)
             })
             .done()
             .to(self.dtype())
@@ -107,12 +104,11 @@ impl Tensor {
         let out = x.log_shares(axis);
         out.record("log_softmax")
             .wrt_output(x, [], move |g, y, []| {
-                let mut rows = Rows::new("log_softmax", &marked(y, axis));
+                let mut rows = Rows::along("log_softmax", axis, y);
                 let [y, g] = rows.inputs([y, g]);
                 let [total] = rows.fold(Fold::Sum, [g], |[g]| [g]);
                 let [by_x] = rows.map([g, y, total], [], |[g, y, total], []| [g - y.exp() * total]);
-                let [by_x] = rows.run([by_x]);
-                by_x
+                rows.value(by_x)
             })
             .done()
             .to(self.dtype())
@@ -124,15 +120,14 @@ impl Tensor {
         if self.count() == 0 {
             return self.detach();
         }
-        let mut rows = Rows::new(op, &marked(self, axis));
+        let mut rows = Rows::along(op, axis, self);
         let [x] = rows.inputs([&self.detach()]);
         let [largest] = rows.fold(Fold::Max, [x], |[x]| [x]);
         let [powers] = rows.map([x, largest], [], move |args, []| [power(args)]);
         let [sum] = rows.fold(Fold::Sum, [powers], |[p]| [p]);
         // Only where all powers are 0 is their sum.
         let [out] = rows.map([powers, sum], [], |[p, s], []| [s.eq(0.0).select(0.0, p / s)]);
-        let [out] = rows.run([out]);
-        out
+        rows.value(out)
     }
 
     /// x − largest − ln Σ e^(x − largest) along `axis`, untracked.
@@ -141,20 +136,13 @@ impl Tensor {
         if self.count() == 0 {
             return self.detach();
         }
-        let mut rows = Rows::new("log_softmax", &marked(self, axis));
+        let mut rows = Rows::along("log_softmax", axis, self);
         let [x] = rows.inputs([&self.detach()]);
         let [largest] = rows.fold(Fold::Max, [x], |[x]| [x]);
         let [sum] = rows.fold(Fold::Sum, [x, largest], |[x, m]| [(x - m).exp()]);
         let [out] = rows.map([x, largest, sum], [], |[x, m, s], []| [x - m - s.log()]);
-        let [out] = rows.run([out]);
-        out
+        rows.value(out)
     }
-}
-
-/// Which axis this is.
-fn marked(x: &Tensor, axis: isize) -> SmallVec<[bool; 6]> {
-    let at = resolve_axis("softmax", axis, x.shape());
-    (0..x.rank()).map(|k| k == at).collect()
 }
 
 crate::samples!("logsumexp", |s| {

@@ -179,17 +179,10 @@ fn mapped(call: &Call) -> Cost {
 }
 
 fn stepped(rows: &RowSteps) -> Cost {
-    let mut cost = moved(rows.inputs.iter().map(|x| distinct(*x)));
-    let mut counts: Vec<usize> = rows.inputs.iter().map(|x| x.layout.shape.count()).collect();
-    for step in &rows.steps {
-        let outputs = step.program.outputs().len();
-        let (results, folds) = match step.fold {
-            Some(_) => (step.shape.reduced(rows.reduced, true).count(), outputs),
-            None => (step.shape.count(), 0),
-        };
-        cost.flops += step.shape.count() * (arithmetic(step.program) + folds);
-        counts.extend(std::iter::repeat_n(results, outputs));
-    }
-    cost.bytes += rows.wanted.iter().map(|&k| counts[k] * rows.dtype.size()).sum::<usize>();
-    cost
+    let folds = |step: &RowStep| if step.fold.is_some() { step.program.outputs().len() } else { 0 };
+    let flops = rows.steps.iter().map(|step| step.shape.count() * (arithmetic(step.program) + folds(step)));
+    let shapes = rows.shapes();
+    let results = rows.wanted.iter().map(|&k| shapes[k].count() * rows.dtype.size());
+    let bytes = rows.inputs.iter().map(|x| distinct(*x)).chain(results).sum();
+    Cost { bytes, flops: flops.sum() }
 }
