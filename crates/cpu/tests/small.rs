@@ -23,22 +23,39 @@ fn window(device: &Device, seed: usize, [rows, columns]: [usize; 2], transposed:
     if transposed { x.t() } else { x }
 }
 
-#[test]
-fn products_of_windows() {
+/// Products of row-major and transposed windows.
+fn check_products(sizes: &[[usize; 3]], dtypes: &[DType]) {
     let device = Device::new(Cpu::with_threads(1));
-    for dtype in [DType::F16, DType::F32, DType::F64] {
-        for [m, k, n] in [[1, 1, 1], [3, 4, 5], [9, 2, 17], [0, 3, 2], [3, 0, 2]] {
+    for &[m, k, n] in sizes {
+        let expected: Vec<i64> =
+            (0..m * n).map(|at| (0..k).map(|l| entry(1, at / n, l) * entry(2, l, at % n)).sum()).collect();
+        for &dtype in dtypes {
             for arrangement in 0..4 {
                 let a = window(&device, 1, [m, k], arrangement & 1 == 1, dtype);
                 let b = window(&device, 2, [k, n], arrangement & 2 == 2, dtype);
                 let product = a.matmul(&b);
                 assert_eq!(product.shape(), [m, n]);
-                let expected: Vec<i64> =
-                    (0..m * n).map(|at| (0..k).map(|l| entry(1, at / n, l) * entry(2, l, at % n)).sum()).collect();
-                assert_eq!(product.to(DType::I64).to_vec::<i64>(), expected, "{dtype} {m}x{k}x{n}, {arrangement}");
+                assert!(
+                    product.to(DType::I64).to_vec::<i64>() == expected,
+                    "{dtype} {m}x{k}x{n}, arrangement {arrangement}: {product}"
+                );
             }
         }
     }
+}
+
+#[test]
+fn products_of_windows() {
+    let sizes = [[1, 1, 1], [3, 4, 5], [9, 2, 17], [0, 3, 2], [3, 0, 2], [1, 5, 9], [7, 6, 1]];
+    check_products(&sizes, &[DType::F16, DType::F32, DType::F64]);
+}
+
+/// Several blocks of the kernel in each direction, ends of blocks, and rows whose distance is 1024 bytes.
+#[test]
+#[cfg_attr(miri, ignore = "too slow for Miri, which sees the same code in the other tests")]
+fn products_of_large_windows() {
+    let sizes = [[200, 300, 49], [13, 257, 33], [193, 5, 64], [20, 253, 40], [253, 20, 40], [1, 300, 70], [70, 300, 1]];
+    check_products(&sizes, &[DType::F32, DType::F64]);
 }
 
 #[test]

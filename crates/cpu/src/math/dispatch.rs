@@ -1,5 +1,7 @@
 //! Selection of the instruction set at run time.
 
+#[cfg(target_arch = "x86_64")]
+use super::fma::Wide;
 use super::fma::{Fma, Fused, Separate};
 
 /// A computation that [`dispatch`] compiles for several instruction sets.
@@ -20,17 +22,30 @@ pub trait Kernel {
 /// around loops, not inside of them.
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    struct Adapter<K>(K);
-
-    impl<K: Kernel> pulp::WithSimd for Adapter<K> {
-        type Output = K::Output;
-
-        #[inline(always)]
-        fn with_simd<S: pulp::Simd>(self, _: S) -> K::Output {
-            // Of pulp's vector instruction sets all but WebAssembly's have a fused multiply-add.
-            if S::IS_SCALAR || cfg!(target_arch = "wasm32") { self.0.run::<Separate>() } else { self.0.run::<Fused>() }
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        if has!("avx2") && has!("fma") {
+            // SAFETY: the processor has the instructions, which was just asked.
+            #[allow(unsafe_code)]
+            return unsafe {
+                let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+                if wide { avx512(kernel) } else { avx2(kernel) }
+            };
         }
     }
+    // Every 64-bit ARM processor has a fused multiply-add.
+    if cfg!(target_arch = "aarch64") { kernel.run::<Fused>() } else { kernel.run::<Separate>() }
+}
 
-    pulp::Arch::new().dispatch(Adapter(kernel))
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Fused>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+fn avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Wide>()
 }

@@ -10,11 +10,17 @@ use super::repr::Steps;
 pub trait Fma: Copy + Send + Sync + 'static {
     /// Whether the multiply-add rounds once, in hardware.
     const FUSED: bool;
+    /// Whether there are 32 vectors of 64 bytes.
+    const WIDE: bool = false;
 }
 
 /// One rounding, for targets with a fused multiply-add instruction.
 #[derive(Clone, Copy, Debug)]
 pub struct Fused;
+
+/// [`Fused`], where vectors have 64 bytes (AVX-512).
+#[derive(Clone, Copy, Debug)]
+pub struct Wide;
 
 /// Two roundings, for targets without that instruction.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +28,11 @@ pub struct Separate;
 
 impl Fma for Fused {
     const FUSED: bool = true;
+}
+
+impl Fma for Wide {
+    const FUSED: bool = true;
+    const WIDE: bool = true;
 }
 
 impl Fma for Separate {

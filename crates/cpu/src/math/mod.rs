@@ -65,7 +65,7 @@ mod trig;
 
 pub use dispatch::{Kernel, dispatch};
 pub use exp::{cosh, exp, exp2, expm1, logaddexp, sigmoid, sinh, softplus, tanh};
-pub use fma::{Fma, Fused, Separate};
+pub use fma::{Fma, Fused, Separate, Wide};
 pub use inverse::{acos, asin, atan, atan2};
 pub use log::{acosh, asinh, atanh, log, log1p, log2, log10};
 pub use power::{erf, erfc, hypot, pow};

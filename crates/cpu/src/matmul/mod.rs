@@ -1,12 +1,14 @@
 //! Matrix products.
 
+mod kernel;
+mod vector;
+
 use crate::Cpu;
 use crate::along::rows;
 use cotangent_core::backend::{Storage, View};
 use cotangent_core::host::{HostBuffer, elements};
 use cotangent_core::{Compute, DType, Element, Layout, with_element};
-use gemm_common::Parallelism;
-use num_traits::{One, Zero};
+use kernel::Factor;
 use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -15,10 +17,11 @@ use std::ops::Range;
 const THREADED: usize = 1 << 20;
 /// Multiplications of a part of a product, unless that would be a small tile. Parts depend on shapes and strides only.
 const PART: usize = 1 << 21;
-/// Tiles are not cut further below so many rows, and columns: three AVX-512 vectors are the unit of gemm.
-const ROWS: usize = 64;
-const COLUMNS: usize = 96;
-const UNIT: usize = 48;
+/// Tiles are not cut further below so many rows and columns.
+const ROWS: usize = 48;
+const COLUMNS: usize = 48;
+/// Rows that the kernel takes at a time, or a multiple of them.
+const ROW_UNIT: usize = 12;
 /// Most tiles of one product.
 const TILES: usize = 64;
 
@@ -50,7 +53,24 @@ impl<T: Clone> Batch<'_, T> {
     }
 }
 
-impl<T> Matrix<'_, T> {
+impl<'a, T: Copy> Matrix<'a, T> {
+    /// The element in a row and a column.
+    #[inline(always)]
+    fn get(&self, row: usize, column: usize) -> T {
+        self.data[self.skip(row, column).at as usize]
+    }
+
+    /// Elements from a row and column on that are contiguous, along or down the matrix.
+    #[inline(always)]
+    fn line(&self, [row, column]: [usize; 2], len: usize) -> &'a [T] {
+        if len == 0 { &[] } else { &self.data[self.skip(row, column).at as usize..][..len] }
+    }
+
+    /// Columns as rows.
+    fn transposed(self) -> Self {
+        Matrix { strides: [self.strides[1], self.strides[0]], ..self }
+    }
+
     /// Whether the elements of a `rows`×`columns` matrix lie within the slice.
     fn fits(&self, rows: usize, columns: usize) -> bool {
         let reach = [rows, columns].into_iter().zip(self.strides).map(|(n, s)| (n as isize - 1) * s);
@@ -58,48 +78,16 @@ impl<T> Matrix<'_, T> {
         low >= 0 && (high as usize) < self.data.len()
     }
 
+    /// Where a row begins.
+    #[inline(always)]
+    fn pointer_to_row(&self, row: usize) -> *const T {
+        self.data.as_ptr().wrapping_offset(self.at + row as isize * self.strides[0])
+    }
+
     /// The matrix without its first rows and columns.
-    fn skip(self, rows: usize, columns: usize) -> Self {
-        Matrix { at: self.at + rows as isize * self.strides[0] + columns as isize * self.strides[1], ..self }
-    }
-}
-
-/// `(m, n, k, product, its column and row strides, whether it is added to, left, its column and row strides, right, its
-/// column and row strides, alpha, beta, three conjugations, threads)`, with a product whose columns are contiguous.
-type Kernel<T> = unsafe fn(
-    usize,
-    usize,
-    usize,
-    *mut T,
-    isize,
-    isize,
-    bool,
-    *const T,
-    isize,
-    isize,
-    *const T,
-    isize,
-    isize,
-    T,
-    T,
-    bool,
-    bool,
-    bool,
-    Parallelism,
-);
-
-/// An element that gemm multiplies. Its crates for single types are used, as the one for all takes twice as long to build.
-trait Gemm: Element + Zero + One {
-    fn kernel() -> Kernel<Self>;
-}
-impl Gemm for f32 {
-    fn kernel() -> Kernel<f32> {
-        gemm_f32::gemm::f32::get_gemm_fn()
-    }
-}
-impl Gemm for f64 {
-    fn kernel() -> Kernel<f64> {
-        gemm_f64::gemm::f64::get_gemm_fn()
+    #[inline(always)]
+    fn skip(&self, rows: usize, columns: usize) -> Self {
+        Matrix { at: self.at + rows as isize * self.strides[0] + columns as isize * self.strides[1], ..*self }
     }
 }
 
@@ -123,7 +111,7 @@ struct Tile {
     columns: Range<usize>,
 }
 
-impl<T: Gemm> Target<'_, T> {
+impl<T: Factor> Target<'_, T> {
     fn new(data: &mut [T], columns: usize) -> Target<'_, T> {
         Target { len: data.len(), data: data.as_mut_ptr(), columns, borrow: PhantomData }
     }
@@ -133,47 +121,14 @@ impl<T: Gemm> Target<'_, T> {
     /// # Safety
     /// No other thread writes to that tile of those rows meanwhile.
     #[allow(unsafe_code)]
-    unsafe fn multiply(&self, a: Matrix<T>, b: Matrix<T>, k: usize, first: usize, tile: &Tile) {
+    unsafe fn multiply(&self, cpu: &Cpu, a: Matrix<T>, b: Matrix<T>, k: usize, first: usize, tile: &Tile) {
         let [m, n] = [tile.rows.len(), tile.columns.len()];
         let (a, b) = (a.skip(tile.rows.start, 0), b.skip(0, tile.columns.start));
         let at = (first + tile.rows.start) * self.columns + tile.columns.start;
         assert!(m > 0 && n > 0 && at + (m - 1) * self.columns + n <= self.len, "matmul: a tile lies in the product");
-        assert!(k == 0 || (a.fits(m, k) && b.fits(k, n)), "matmul: the factors lie in their memory");
-        // The kernel writes columns: it multiplies the transposed factors, the right one's first. It walks the left one's
-        // columns upwards.
-        let [mut left, mut right] = [(b, b.strides[0]), (a, a.strides[1])];
-        if left.1 < 0 && k > 0 {
-            left = (b.skip(k - 1, 0), -left.1);
-            right = (a.skip(0, k - 1), -right.1);
-        }
-        // SAFETY: every element of the two factors, at `at + i·strides[0] + j·strides[1]`, lies within the slice that
-        // `data` borrows, and every element of the product, at `at + i·columns + j`, lies within the target, which
-        // borrows it mutably: the assertions checked it. No other thread writes to the tile (promised), and gemm
-        // writes nothing else. The product is not read (the first `false`). With `k = 0`, gemm fills the tile with
-        // zeros and does not read the factors.
-        unsafe {
-            T::kernel()(
-                n,
-                m,
-                k,
-                self.data.add(at),
-                self.columns as isize,
-                1,
-                false,
-                left.0.data.as_ptr().wrapping_offset(left.0.at),
-                left.1,
-                b.strides[1],
-                right.0.data.as_ptr().wrapping_offset(right.0.at),
-                a.strides[0],
-                right.1,
-                T::zero(),
-                T::one(),
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
-        }
+        // SAFETY: every element of the tile, at `at + i·columns + j`, lies within the target, which borrows it mutably: the
+        // assertion checked it. No other thread writes to the tile (promised).
+        unsafe { kernel::multiply(cpu, [m, k, n], a, b, self.data.add(at), self.columns) }
     }
 }
 
@@ -202,7 +157,7 @@ fn widened<'a>(cpu: &Cpu, view: View<'a>) -> Batch<'a, f32> {
     Batch { data: Cow::Owned(data), layout }
 }
 
-fn floats<T: Gemm>(cpu: &Cpu, a: Batch<T>, b: Batch<T>, dtype: DType) -> Storage {
+fn floats<T: Factor>(cpu: &Cpu, a: Batch<T>, b: Batch<T>, dtype: DType) -> Storage {
     let rank = a.layout.shape.len();
     let [m, k, n] = [a.layout.shape[rank - 2], a.layout.shape[rank - 1], b.layout.shape[rank - 1]];
     let batch: usize = a.layout.shape[..rank - 2].iter().product();
@@ -223,14 +178,14 @@ fn floats<T: Gemm>(cpu: &Cpu, a: Batch<T>, b: Batch<T>, dtype: DType) -> Storage
 }
 
 /// Extents of the tiles that a product is cut into.
-fn tile_size([m, k, n]: [usize; 3], b_is_row_major: bool) -> [usize; 2] {
+fn tile_size([m, k, n]: [usize; 3], copies_left: bool) -> [usize; 2] {
     let [mut rows, mut columns] = [m, n];
     while rows * columns * k > PART && m.div_ceil(rows) * n.div_ceil(columns) < TILES {
         let [wide, tall] = [columns >= 2 * COLUMNS, rows >= 2 * ROWS];
-        // A right factor that is not row-major is copied for each tile: cut it rather than copy it again.
-        match (tall && (b_is_row_major || !wide), wide) {
-            (true, _) => rows = rows.div_ceil(2).next_multiple_of(8),
-            (_, true) => columns = columns.div_ceil(2).next_multiple_of(UNIT),
+        // Each row of tiles copies the right factor again, and each column of tiles the left one if that is copied at all.
+        match (wide && (columns >= rows || !(copies_left && tall)), tall) {
+            (true, _) => columns = columns.div_ceil(2).next_multiple_of(COLUMNS),
+            (_, true) => rows = rows.div_ceil(2).next_multiple_of(ROW_UNIT),
             _ => break,
         }
     }
@@ -238,9 +193,9 @@ fn tile_size([m, k, n]: [usize; 3], b_is_row_major: bool) -> [usize; 2] {
 }
 
 /// All products of a batch; none of the extents but `k` is 0.
-fn products<T: Gemm>(cpu: &Cpu, a: &Batch<T>, b: &Batch<T>, [m, k, n]: [usize; 3], to: &mut [T]) {
+fn products<T: Factor>(cpu: &Cpu, a: &Batch<T>, b: &Batch<T>, [m, k, n]: [usize; 3], to: &mut [T]) {
     let batch = to.len() / (m * n);
-    let [rows, columns] = tile_size([m, k, n], b.matrix(0).strides[1] == 1);
+    let [rows, columns] = tile_size([m, k, n], kernel::copies_left(&a.matrix(0), n));
     let [down, across] = [m.div_ceil(rows), n.div_ceil(columns)];
     let tiles = batch * down * across;
     let target = Target::new(to, n);
@@ -251,7 +206,7 @@ fn products<T: Gemm>(cpu: &Cpu, a: &Batch<T>, b: &Batch<T>, [m, k, n]: [usize; 3
         // SAFETY: each number is run once, and the tiles of different numbers have no element in common.
         #[allow(unsafe_code)]
         unsafe {
-            target.multiply(a.matrix(product), b.matrix(product), k, product * m, &tile);
+            target.multiply(cpu, a.matrix(product), b.matrix(product), k, product * m, &tile);
         }
     };
     let work = rows * columns * k.max(1);
