@@ -8,8 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long a thread that has nothing to do looks out for more before it sleeps: waking it takes the system about as
-/// long as a small operation takes altogether, and the next one usually follows at once.
-const PATIENCE: Duration = Duration::from_micros(100);
+/// long as a training step takes for a layer, and the next work usually follows at once.
+const PATIENCE: Duration = Duration::from_millis(1);
+/// How long it does not even leave the processor to others.
+const HASTE: Duration = Duration::from_micros(100);
 
 /// Some threads, started when they are first needed. The caller is one of them.
 #[derive(Default)]
@@ -120,9 +122,7 @@ impl Team {
         self.helpers.iter().take(helpers).for_each(|helper| helper.thread().unpark());
         let mine = catch_unwind(AssertUnwindSafe(task));
         board.state.fetch_and(!OPEN, Ordering::Relaxed);
-        while !look_out(|| board.state.load(Ordering::Acquire) & JOINED == 0) {
-            thread::yield_now();
-        }
+        while !look_out(|| board.state.load(Ordering::Acquire) & JOINED == 0) {}
         let theirs = lock(&board.panic).take();
         drop(lead);
         if let Some(panic) = mine.err().or(theirs) {
@@ -188,10 +188,11 @@ fn look_out(happened: impl Fn() -> bool) -> bool {
         if happened() {
             return true;
         }
-        if start.elapsed() >= PATIENCE {
-            return false;
+        match start.elapsed() {
+            waited if waited < HASTE => std::hint::spin_loop(),
+            waited if waited < PATIENCE => thread::yield_now(),
+            _ => return false,
         }
-        std::hint::spin_loop();
     }
 }
 

@@ -16,8 +16,10 @@ use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Elements that one thread takes at a time, at least and at most.
-const ITEM: Range<usize> = 16 * 1024..128 * 1024;
+/// Work that one thread takes at a time, in additions, at least.
+const ITEM: usize = 32 * 1024;
+/// Elements that one thread takes at a time, at most.
+const LARGEST_ITEM: usize = 128 * 1024;
 
 /// Tasks for each thread from which on none is divided.
 const MANY: usize = 8;
@@ -186,7 +188,7 @@ impl<'a> Task<'a> {
 /// Runs all tasks; threads share them.
 fn run<T: Number>(cpu: &Cpu, tasks: &mut [Task]) {
     let largest = tasks.iter().map(|task| task.call.shape.count()).max();
-    let many = tasks.len() >= MANY * cpu.threads.count() && largest <= Some(ITEM.end);
+    let many = tasks.len() >= MANY * cpu.threads.count() && largest <= Some(LARGEST_ITEM);
     if many && cpu.worth_threads(tasks.iter().map(Task::cost).sum()) {
         // Enough for all threads without dividing any.
         return cpu.threads.each(tasks.len(), tasks.iter_mut(), |task| {
@@ -210,8 +212,8 @@ fn run<T: Number>(cpu: &Cpu, tasks: &mut [Task]) {
         return pairs.for_each(|((job, dtypes), outputs)| blocks::<T>(job, dtypes, 0..job.grid.blocks, outputs));
     }
     let total: usize = jobs.iter().map(|(job, _)| job.count()).sum();
-    let elements = (total / (8 * cpu.threads.count())).clamp(ITEM.start, ITEM.end);
-    let per_item = |job: &Job| elements.div_ceil(job.grid.block_len());
+    let elements = (total / (8 * cpu.threads.count())).min(LARGEST_ITEM);
+    let per_item = |job: &Job| elements.max(ITEM / (job.code.cost + 1)).div_ceil(job.grid.block_len());
     let pieces = |job: &Job| job.grid.blocks.div_ceil(per_item(job));
     let items = jobs.iter().zip(memory).flat_map(|((job, dtypes), mut rest)| {
         let per_item = per_item(job);
