@@ -35,7 +35,7 @@ macro_rules! with_unary {
             atan 1.9 1.7 1 libm::atan;
             sinh 2.1 1.9 1 libm::sinh;
             cosh 1.3 1.3 0 libm::cosh;
-            tanh 2.0 1.9 1 libm::tanh;
+            tanh 1.3 1.4 1 libm::tanh;
             asinh 1.8 1.7 1 libm::asinh;
             acosh 2.0 2.1 1 |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) };
             atanh 2.1 1.9 1 libm::atanh;

@@ -90,20 +90,17 @@ pub fn cosh<F: Fma, T: Steps>(x: T) -> T {
 /// The hyperbolic tangent.
 #[inline(always)]
 pub fn tanh<F: Fma, T: Steps>(x: T) -> T {
-    // With t = e^2a - 1: tanh a = t / (t + 2) = 1 - 2 / (t + 2). The second form is the better one
-    // where the result is above ½.
-    let a = x.abs();
-    let half = T::of(0.5);
+    let (a, one) = (x.abs(), T::of(1.0));
+    let near = (a * (a * a)).fma::<F>(poly::<F, T>(a * a, T::TANH), a);
+    // 1 - 2 / (e^2a + 1), where errors of the power count less, the greater it is. Of a NaN it makes nonsense.
     let capped = T::pick(a.above(T::TANH_ONE), T::TANH_ONE, a);
-    let upper = capped.above(T::of(0.55));
-    let q = quarter_expm1::<F, T>(capped + capped);
-    let (denominator, lost) = two_sum(half, q);
-    let quotient = T::pick(upper, half, q) / denominator;
-    // The derivative of the first form times what the denominator lost.
-    let complement = T::of(1.0) - quotient;
-    let lower = quotient - (lost + lost) * (quotient * complement);
-    let y = T::pick(upper, complement, lower);
-    T::pick(T::TINY.above(a), x, y.copysign(x))
+    let twice = capped + capped;
+    let rounded = twice.fma::<F>(T::of(std::f64::consts::LOG2_E), T::PLAIN_ROUNDER);
+    let k = rounded - T::PLAIN_ROUNDER;
+    let r = (-k).fma::<F>(T::LN_2.1, (-k).fma::<F>(T::LN_2.0, twice));
+    let power = (one + expm1_reduced::<F, T>(r, T::of(0.0))).times_power_of_two(rounded);
+    let far = one - T::of(2.0) / (power + one);
+    T::pick(a.above(T::of(0.6)), far, near).copysign(x)
 }
 
 /// The logistic function `1 / (1 + e^-x)`.

@@ -17,6 +17,8 @@ pub trait Steps:
     /// Adding this to a small number rounds it to an integer `k` and leaves
     /// `k + 2 * bias` in the low bits of the sum.
     const ROUNDER: Self;
+    /// The same, but it leaves `k` itself.
+    const PLAIN_ROUNDER: Self;
     /// `exp` and `sinh` leave the finite range, subnormals included, outside of these bounds.
     const EXP_RANGE: (Self, Self);
     /// The same for `exp2`.
@@ -41,6 +43,8 @@ pub trait Steps:
     const EXP: &'static [Self];
     /// `(2^r - 1) / r` for `|r| <= 1/2`.
     const EXP2: &'static [Self];
+    /// `(tanh x - x) / x³` in `x²`, for `|x| <= 0.6`.
+    const TANH: &'static [Self];
     /// `(ln((1+s)/(1-s)) - 2s) / s³` in `s²`, for `1 ± s` quotients between `√½` and `√2`.
     const LN: &'static [Self];
 
@@ -71,6 +75,9 @@ pub trait Steps:
     /// Two powers of two whose product is `2^k`, from `k + ROUNDER`.
     /// Scaling by one after the other rounds once, also into the subnormal numbers.
     fn power_of_two(rounded: Self) -> (Self, Self);
+
+    /// `self * 2^k`, which must be a normal number as `self` is, from `k + PLAIN_ROUNDER`.
+    fn times_power_of_two(self, rounded: Self) -> Self;
 
     /// `(k, m, 2^-k)` with `self = 2^k m` and `√½ <= m < √2`; meaningless unless `self` is
     /// positive and finite. A subnormal `2^-k` is flushed to zero.
@@ -109,6 +116,7 @@ macro_rules! repr {
             type Mask = bool;
 
             const ROUNDER: $T = (3_u64 << ($bits - 1)) as $T + (2 * ($T::MAX_EXP - 1)) as $T;
+            const PLAIN_ROUNDER: $T = (3_u64 << ($bits - 1)) as $T;
             const EPSILON: $T = $T::EPSILON;
             const INFINITY: $T = $T::INFINITY;
             const NAN: $T = $T::NAN;
@@ -161,6 +169,11 @@ macro_rules! repr {
                 let biased = rounded.to_bits() & $ones;
                 let half = biased >> 1;
                 ($T::from_bits(half << $bits), $T::from_bits((biased - half) << $bits))
+            }
+
+            #[inline(always)]
+            fn times_power_of_two(self, rounded: $T) -> $T {
+                $T::from_bits(self.to_bits().wrapping_add(rounded.to_bits() << $bits))
             }
 
             #[inline(always)]
@@ -217,6 +230,7 @@ repr! {
     const LOG10_2: (f32, f32) = (0.301_025_4, 4.605_039e-6);
     const EXP: &'static [f32] = &[5.0e-01, 1.6666667e-01, 4.1666463e-02, 8.333286e-03, 1.3933654e-03, 1.9907585e-04];
     const EXP2: &'static [f32] = &[6.931472e-01, 2.402265e-01, 5.550411e-02, 9.618036e-03, 1.3333431e-03, 1.546712e-04, 1.5314943e-05];
+    const TANH: &'static [f32] = &[-3.333333e-01, 1.3332915e-01, -5.387395e-02, 2.111096e-02, -6.26912e-03];
     const LN: &'static [f32] = &[6.666666e-01, 4.0000334e-01, 2.85373e-01, 2.3582299e-01];
     angles:
     const HALF_PI: (f32, f32) = (std::f32::consts::FRAC_PI_2, -4.371_139e-8);
@@ -234,6 +248,7 @@ repr! {
     const LOG10_2: (f64, f64) = (0.301_029_995_549_470_2, 1.145_110_089_802_183_8e-10);
     const EXP: &'static [f64] = &[0.5, 0.1666666666666667, 0.041666666666666685, 0.008333333333326134, 0.0013888888888874398, 0.0001984126987482399, 2.480158734733946e-05, 2.7557255396471e-06, 2.7557252912472866e-07, 2.510521838664829e-08, 2.0921589370829142e-09];
     const EXP2: &'static [f64] = &[0.6931471805599453, 0.24022650695910072, 0.0555041086648217, 0.009618129107628496, 0.0013333558146390422, 0.00015403530393341233, 1.525273385625452e-05, 1.3215486832920274e-06, 1.017805120139914e-07, 7.0548883087608974e-09, 4.456674950284558e-10, 2.5741721372180712e-11];
+    const TANH: &'static [f64] = &[-0.33333333333333326, 0.13333333333330197, -0.05396825396475762, 0.02186948838378093, -0.008863232113541474, 0.0035920831663434575, -0.001455464802800745, 0.0005880541548418729, -0.0002322510406793851, 8.154737806525365e-05, -1.833596211003942e-05];
     const LN: &'static [f64] = &[0.6666666666666666, 0.4000000000000454, 0.28571428569506874, 0.22222222595176322, 0.18181779153178457, 0.15386958637889403, 0.13252749021172955, 0.13229887713693758];
     angles:
     const HALF_PI: (f64, f64) = (std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17);

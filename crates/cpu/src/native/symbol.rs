@@ -142,6 +142,7 @@ macro_rules! steps {
             type Mask = Id;
 
             const ROUNDER: Self = Symbol::Number($F::ROUNDER);
+            const PLAIN_ROUNDER: Self = Symbol::Number($F::PLAIN_ROUNDER);
             const EXP_RANGE: (Self, Self) = pair($F::EXP_RANGE);
             const EXP2_RANGE: (Self, Self) = pair($F::EXP2_RANGE);
             const EPSILON: Self = Symbol::Number(<$F as Steps>::EPSILON);
@@ -154,6 +155,7 @@ macro_rules! steps {
             const LOG10_2: (Self, Self) = pair($F::LOG10_2);
             const EXP: &'static [Self] = &numbers::<$F, { $F::EXP.len() }>($F::EXP);
             const EXP2: &'static [Self] = &numbers::<$F, { $F::EXP2.len() }>($F::EXP2);
+            const TANH: &'static [Self] = &numbers::<$F, { $F::TANH.len() }>($F::TANH);
             const LN: &'static [Self] = &numbers::<$F, { $F::LN.len() }>($F::LN);
 
             fn of(x: f64) -> Self {
@@ -188,6 +190,9 @@ macro_rules! steps {
                 let half = biased.shifted(Opcode::SHIFT_RIGHT, 1);
                 let other = biased.two(Opcode::SUB_INTEGERS, half);
                 (half.shifted(Opcode::SHIFT_LEFT, $F::FRACTION), other.shifted(Opcode::SHIFT_LEFT, $F::FRACTION))
+            }
+            fn times_power_of_two(self, rounded: Self) -> Self {
+                self.two(Opcode::ADD_INTEGERS, rounded.shifted(Opcode::SHIFT_LEFT, $F::FRACTION))
             }
             fn split(self) -> (Self, Self, Self) {
                 let digits = $F::FRACTION;
