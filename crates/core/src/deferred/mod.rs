@@ -6,9 +6,9 @@
 //! after the other.
 //!
 //! Within a pass, a step is computed once, however often its result is read. What a pass computes on the way it does
-//! not store, for the tape holds many results that are never looked at again, or only in another pass, which computes
-//! them faster than it would read them. The second pass that comes across a result which is still in use stores it, so
-//! that nothing is computed more than twice.
+//! not store, for the tape and variables hold many results that are never looked at again, or only in the pass of the
+//! gradient, which computes them faster than it would read them. The third pass that comes across a result which is still
+//! in use stores it, so that nothing is computed more than three times.
 
 mod pass;
 
@@ -24,11 +24,13 @@ use pass::{Out, Pass};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// Instructions of a pass: longer chains are evaluated in pieces.
 const INSTS: usize = 128;
+/// Passes that compute a result which is still in use without storing it.
+const PASSES: u8 = 2;
 /// Tensors that a pass reads, and that unevaluated values keep alive.
 const LEAVES: usize = 8;
 
@@ -81,8 +83,8 @@ pub(crate) struct Step {
     results: OnceLock<SmallVec<[Weak<Value>; 2]>>,
     /// The operation's name in profiles.
     op: Option<&'static str>,
-    /// Whether a pass computed it without storing the result, or none should.
-    seen: AtomicBool,
+    /// How many passes computed it without storing the result, though it was still in use.
+    passes: AtomicU8,
     /// About how many instructions and tensors its pass has, or a few more.
     size: Size,
 }
@@ -175,8 +177,8 @@ impl Step {
         }
         let size = bounded(&traced.program, &args, shape, dtype);
         // Random numbers are dear: they are stored in the first pass.
-        let (results, seen) = (OnceLock::new(), AtomicBool::new(traced.program.draws()));
-        Some(Step { traced: traced.clone(), args, shape: shape.clone(), dtype, results, op: current(), seen, size })
+        let (results, passes) = (OnceLock::new(), AtomicU8::new(if traced.program.draws() { PASSES } else { 0 }));
+        Some(Step { traced: traced.clone(), args, shape: shape.clone(), dtype, results, op: current(), passes, size })
     }
 }
 

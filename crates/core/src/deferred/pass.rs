@@ -1,6 +1,6 @@
 //! One pass over everything that is behind some values.
 
-use super::{Size, Step, Value, behind};
+use super::{PASSES, Size, Step, Value, behind};
 use crate::backend::Call;
 use crate::dtype::DType;
 use crate::expr::{Inst, Part, Traced, Uniforms, Wire, compose};
@@ -136,18 +136,18 @@ impl Pass {
         let mut again = vec![];
         let mut needed: Vec<Wire> = vec![];
         for step in (0..self.steps.len() as u16).rev() {
-            let seen = &self.steps[step as usize].seen;
-            let was_seen = seen.load(Ordering::Relaxed);
+            let passes = &self.steps[step as usize].passes;
+            let before = passes.load(Ordering::Relaxed);
             for (out, times) in self.inner.extract_if(.., |(out, _)| out.step == step) {
                 // Its own count, that of this list, and those of the steps.
                 let held = Arc::strong_count(&out.value) > times + 1;
                 if out.is_in(wanted) || !(held || needed.contains(&Wire::Part(step, out.output))) {
                     continue;
                 }
-                if was_seen {
+                if before == PASSES {
                     again.push(out);
                 } else {
-                    seen.store(true, Ordering::Relaxed);
+                    passes.store(before + 1, Ordering::Relaxed);
                     needed.extend_from_slice(&self.parts[step as usize].wires);
                 }
             }
