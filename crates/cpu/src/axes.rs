@@ -119,6 +119,11 @@ impl Grid {
         (self.cut + 2 == self.extents.len()).then_some(self.inner)
     }
 
+    /// Blocks along the cut axis.
+    pub fn parts(&self) -> usize {
+        self.parts
+    }
+
     /// Whether each block has all places of the cut axis.
     pub fn whole(&self) -> bool {
         self.parts == 1

@@ -345,6 +345,13 @@ impl Assembler {
         self.code.extend(distance.to_le_bytes());
     }
 
+    /// Has the cache line of an address fetched, if there is one.
+    pub fn prefetch(&mut self, from: Address) {
+        let (index, base) = Self::registers(Right::Memory(from));
+        self.code.extend([0x40 | index >> 3 << 1 | base >> 3, 0x0f, 0x18]);
+        self.operands(1, Right::Memory(from));
+    }
+
     /// Clears the upper halves of vector registers, without which older instructions are slow, and returns.
     pub fn finish(&mut self) {
         self.code.extend([0xc5, 0xf8, 0x77, 0xc3]);

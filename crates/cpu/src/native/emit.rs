@@ -24,6 +24,12 @@ const KEPT: std::ops::Range<usize> = 5..11;
 /// The mask of the elements that are left over, with vectors of 32 bytes.
 const MASK: Vector = 15;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// How far ahead, in bytes, arguments that are far away are fetched: some pages, for at the end of each page of 4 KiB
+/// the processor stops to fetch on its own.
+const AHEAD: usize = 8192;
+
 /// Vectors that are computed side by side at most.
 const MOST_ABREAST: usize = 4;
 
@@ -284,6 +290,9 @@ impl<'a> Emitter<'a> {
                         loads -= 1;
                         let register = self.register()?;
                         self.transfer([Opcode::LOAD, Opcode::LOAD_MASKED], register, element(pointer, *offset), rest);
+                        if self.formula.far && !rest && offset.is_multiple_of(LINE) {
+                            self.assembler.prefetch(address(pointer, offset + AHEAD));
+                        }
                         register
                     }
                     // Its register is not given back: it is the running result's own.
@@ -361,7 +370,12 @@ fn pointer(at: usize) -> Address {
 
 /// The elements of this turn behind a pointer.
 fn element(pointer: usize, offset: usize) -> Right {
-    Right::Memory(Address { base: POINTERS[pointer], index: Some(RAX), offset: offset as i32 })
+    Right::Memory(address(pointer, offset))
+}
+
+/// The same as an address.
+fn address(pointer: usize, offset: usize) -> Address {
+    Address { base: POINTERS[pointer], index: Some(RAX), offset: offset as i32 }
 }
 
 /// Memory behind a register's address.

@@ -125,6 +125,8 @@ pub struct Formula {
     pub stores: SmallVec<[(usize, Id); 4]>,
     /// What is combined.
     pub combined: SmallVec<[Combined; 2]>,
+    /// Whether arguments come from memory rather than from a cache.
+    pub far: bool,
     /// Which value a place has.
     known: Vec<(u16, Id)>,
 }

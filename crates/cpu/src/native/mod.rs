@@ -82,14 +82,15 @@ fn available() -> impl Iterator<Item = usize> {
 }
 
 impl Native {
-    /// Steps on elements of `size` bytes. `None` if they are not simple, need too many registers, or cannot become code here.
-    pub fn new(size: usize, steps: &[Step], outside: impl Fn(u16) -> Outside, sink: Sink) -> Option<Native> {
+    /// Steps on elements of `size` bytes, most of which come from memory if `far`. `None` if they are not simple, need too many registers, or cannot become code here.
+    pub fn new(size: usize, steps: &[Step], outside: impl Fn(u16) -> Outside, sink: Sink, far: bool) -> Option<Native> {
         // In double precision the lanes would need more registers than there are.
         if size != 4 && matches!(sink, Sink::Combine(..)) {
             return None;
         }
         let width = vector_bytes()?;
         let mut formula = Formula::new(size, steps, outside, sink)?;
+        formula.far = far;
         let bytes = emit(&mut formula, width).ok()?;
         let mut memory = MmapMut::map_anon(bytes.len()).ok()?;
         memory.copy_from_slice(&bytes);

@@ -1,6 +1,6 @@
 //! A program made ready to run on blocks: operands are places, which are used again when their value is dead.
 
-use super::plan::{Plan, Plans, Purpose};
+use super::plan::{Key, Plan, Plans};
 use cotangent_core::expr::{Binary, Draw, Inst, Program, Unary};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -201,9 +201,8 @@ impl Code {
         self.first_output() + self.outputs + self.temporaries + output
     }
 
-    /// How the steps run on elements of `size` bytes where some arguments, those with a bit in `flat`, are the same all
-    /// over each block; as machine code where that is possible and `native`.
-    pub fn plan(&self, size: usize, flat: u64, purpose: Purpose, native: bool) -> Arc<Plan> {
-        self.plans.get(self, (size, flat, purpose, native))
+    /// How the steps run.
+    pub fn plan(&self, key: Key) -> Arc<Plan> {
+        self.plans.get(self, key)
     }
 }

@@ -23,7 +23,7 @@ use std::ops::Range;
 /// Elements that one thread takes at a time.
 const ITEM: usize = 32 * 1024;
 /// Blocks of a row that one thread takes together.
-const FEW: usize = 8;
+pub const FEW: usize = 8;
 /// See [`Backend::fold`](cotangent_core::backend::Backend::fold).
 pub fn fold(cpu: &Cpu, call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
     with_number!(compute_dtype(&call.args), T => run::<T>(cpu, call, fold, reduced))
@@ -255,9 +255,12 @@ impl Plan {
             Kind::Columns { chunk, .. } | Kind::Wide { chunk, .. } => chunk,
         };
         let mut per_item = ITEM.div_ceil(blocks * grid.block_len());
-        if let Kind::Wide { parts, .. } = self.kind
-            && parts <= FEW
-        {
+        let parts = match self.kind {
+            Kind::Rows { .. } => self.left,
+            Kind::Wide { parts, .. } => parts,
+            Kind::Columns { .. } => 1,
+        };
+        if parts <= FEW {
             per_item = per_item.next_multiple_of(parts);
         }
         let count = self.units.div_ceil(per_item);

@@ -2,9 +2,9 @@
 
 use super::code::Code;
 use super::machine::{Access, Input, Job, Worker, store, with_scratch};
-use super::plan::{Plan, Purpose};
+use super::plan::{Key, Plan, Purpose};
 use super::small::{evaluate_small, is_small};
-use super::{NATIVE, NATIVE_BLOCK, NATIVE_ROW, axes, compute_dtype, flat_in_rows, straighten};
+use super::{NATIVE, NATIVE_BLOCK, NATIVE_ROW, axes, compute_dtype, far, flat_in_rows, straighten};
 use crate::Cpu;
 use crate::axes::{BLOCK, Grid};
 use crate::number::{Number, with_number};
@@ -236,7 +236,8 @@ fn native_plan<T: Number>(call: &Call, code: &Code, extents: &[usize], strides: 
     }
     let args = call.args.iter().zip(strides).zip(&code.reads);
     let flat = flat_in_rows::<T>(args.map(|((arg, strides), &read)| (read, arg.view().dtype, strides)))?;
-    let plan = code.plan(size_of::<T>(), flat, Purpose::Store, true);
+    let far = far(call.args.iter().map(|arg| arg.view().storage.get::<HostBuffer>().bytes().len()));
+    let plan = code.plan(Key { size: size_of::<T>(), flat, purpose: Purpose::Store, native: true, far });
     plan.is_native().then_some(plan)
 }
 

@@ -21,7 +21,7 @@ use cotangent_core::backend::{Arg, Call, Storage, View};
 use cotangent_core::host::HostBuffer;
 use cotangent_core::{DType, Layout, Strides};
 use machine::{Access, Input, Job};
-use plan::Purpose;
+use plan::{Key, Purpose};
 use smallvec::SmallVec;
 
 /// The element type that decides what a program computes in: that of the arguments that are not truth values.
@@ -63,6 +63,8 @@ fn straighten(cpu: &Cpu, call: &mut Call) {
 const NATIVE: usize = 2048;
 /// Elements of a block whose values stay in registers: few enough that threads share a small tensor.
 const NATIVE_BLOCK: usize = 16 * 1024;
+/// Bytes of a tensor from which on its elements are fetched ahead.
+const FAR: usize = 2 << 20;
 /// Shorter rows are not worth what machine code does before each.
 const NATIVE_ROW: usize = 48;
 
@@ -81,6 +83,11 @@ fn flat_in_rows<'a, T: Number>(args: impl Iterator<Item = (bool, DType, &'a Stri
     Some(flat)
 }
 
+/// Whether some of these numbers of bytes are more than the caches close to a core hold.
+fn far(mut bytes: impl Iterator<Item = usize>) -> bool {
+    bytes.any(|bytes| bytes >= FAR)
+}
+
 impl<'a> Job<'a> {
     /// A job on blocks of [`BLOCK`] elements.
     fn new<T: Number>(
@@ -96,7 +103,8 @@ impl<'a> Job<'a> {
             flat | u64::from(still && !matches!(input.access, Access::Donated(_))) << k
         });
         let many = grid.extents.iter().product::<usize>() >= NATIVE;
-        let plan = code.plan(size_of::<T>(), flat, purpose, many && T::DTYPE.is_float());
+        let far = far(inputs.iter().map(|x| x.bytes.len()));
+        let plan = code.plan(Key { size: size_of::<T>(), flat, purpose, native: many && T::DTYPE.is_float(), far });
         Job { code, uniforms, grid, inputs, plan, width: BLOCK }
     }
 }

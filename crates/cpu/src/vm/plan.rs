@@ -38,8 +38,20 @@ pub enum Purpose {
     Accumulate(Fold),
 }
 
-/// What a plan depends on: bytes of an element, arguments that are flat, the purpose, whether machine code is wanted.
-type Key = (usize, u64, Purpose, bool);
+/// What a plan depends on.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Key {
+    /// Bytes of an element.
+    pub size: usize,
+    /// Arguments that are the same all over each block, as bits.
+    pub flat: u64,
+    /// What for.
+    pub purpose: Purpose,
+    /// Whether machine code is wanted, where it is possible.
+    pub native: bool,
+    /// Whether arguments come from memory rather than from a cache.
+    pub far: bool,
+}
 
 /// The plans of a program that were asked for; few, so a list is faster than a map.
 #[derive(Debug, Default)]
@@ -59,7 +71,8 @@ impl Plans {
 }
 
 impl Plan {
-    fn new(code: &Code, (size, flat, purpose, native): Key) -> Plan {
+    fn new(code: &Code, key: Key) -> Plan {
+        let Key { size, flat, purpose, native, far } = key;
         let mut places: SmallVec<[bool; 24]> = (0..code.reads.len()).map(|k| flat >> k & 1 == 1).collect();
         places.resize(code.first_output(), true);
         places.resize(code.first_output() + code.outputs + code.temporaries, false);
@@ -69,10 +82,11 @@ impl Plan {
                 |place: u16| if places.get(place as usize) == Some(&true) { Outside::Flat } else { Outside::Varying };
             let native = match purpose {
                 Purpose::Combine(_) => {
-                    Native::new(size, &code.steps, outside, Sink::Combine(fold, &code.output_places()))
+                    Native::new(size, &code.steps, outside, Sink::Combine(fold, &code.output_places()), far)
                 }
-                _ => accumulating(code, fold)
-                    .and_then(|(steps, accumulators)| Native::new(size, &steps, outside, Sink::Store(&accumulators))),
+                _ => accumulating(code, fold).and_then(|(steps, accumulators)| {
+                    Native::new(size, &steps, outside, Sink::Store(&accumulators), far)
+                }),
             };
             plan.pieces.extend(native.map(Piece::Native));
             return plan;
@@ -84,7 +98,7 @@ impl Plan {
             let count = code.steps[at..].iter().take_while(simple).count();
             let end = at + count.max(1);
             if count > 0 {
-                plan.add(code, size, &places, at..end);
+                plan.add(code, key, &places, at..end);
             } else if !skipped(&code.steps[at]) {
                 plan.pieces.push(Piece::Step(at));
             }
@@ -99,10 +113,11 @@ impl Plan {
     }
 
     /// Adds simple steps as one piece of machine code, or in smaller ones.
-    fn add(&mut self, code: &Code, size: usize, places: &[bool], range: Range<usize>) {
+    fn add(&mut self, code: &Code, key: Key, places: &[bool], range: Range<usize>) {
         let steps = &code.steps[range.clone()];
         let outside = |place: u16| if places[place as usize] { Outside::Flat } else { Outside::Varying };
-        if let Some(native) = Native::new(size, steps, outside, Sink::Store(&needed(code, range.clone()))) {
+        if let Some(native) = Native::new(key.size, steps, outside, Sink::Store(&needed(code, range.clone())), key.far)
+        {
             self.pieces.push(Piece::Native(native));
             return;
         }
@@ -111,10 +126,10 @@ impl Plan {
             return;
         }
         let middle = range.start + steps.len() / 2;
-        self.add(code, size, places, range.start..middle);
+        self.add(code, key, places, range.start..middle);
         let mut places = places.to_vec();
         code.steps[range.start..middle].iter().for_each(|step| places[step.to as usize] = false);
-        self.add(code, size, &places, middle..range.end);
+        self.add(code, key, &places, middle..range.end);
     }
 
     /// Whether all of it is one piece of machine code, which needs no memory for values in between.

@@ -1,9 +1,10 @@
 //! Folds of programs that are machine code. They combine the same elements in the same order as blocks do.
 
 use super::code::Code;
-use super::flat_in_rows;
+use super::fold::FEW;
 use super::machine::{Input, Job, Place, with_scratch};
-use super::plan::{Piece, Plan, Purpose};
+use super::plan::{Key, Piece, Plan, Purpose};
+use super::{far, flat_in_rows};
 use crate::axes::Grid;
 use crate::native::{LEFT, Native, STORED};
 use crate::number::{Number, Wide};
@@ -34,7 +35,18 @@ pub fn plan<T: Number>(code: &Code, grid: &Grid, inputs: &[Input], fold: Fold, c
     let args = inputs.iter().zip(&code.reads);
     let flat = flat_in_rows::<T>(args.map(|(input, &read)| (read, input.dtype, &input.strides)))?;
     let purpose = if columns { Purpose::Accumulate(fold) } else { Purpose::Combine(fold) };
-    Some(code.plan(size_of::<T>(), flat, purpose, true)).filter(|plan| plan.is_native())
+    let key = Key { size: size_of::<T>(), flat, purpose, native: true, far: far(inputs.iter().map(|x| x.bytes.len())) };
+    Some(code.plan(key)).filter(|plan| plan.is_native())
+}
+
+/// Rows, or parts of rows, at equal distances.
+struct Group {
+    rows: usize,
+    /// Blocks that each row is cut into; its parts of one length are combined together.
+    parts: usize,
+    /// One row lies so many steps along an axis behind the one before.
+    axis: usize,
+    step: usize,
 }
 
 /// A fold in machine code: a job whose plan is that of [`plan`].
@@ -72,49 +84,57 @@ impl Reduction<'_, '_> {
     }
 
     /// Combines rows, or parts of them: each block of the grid is a part of a row or some whole ones.
-    pub fn rows<T: Number>(&self, blocks: Range<usize>, mut sink: Pieces<T>) {
+    pub fn rows<T: Number>(&self, mut blocks: Range<usize>, mut sink: Pieces<T>) {
         let grid = &self.job.grid;
         let last = grid.extents.len() - 1;
-        let parts = grid.cut == last;
-        let full = grid.block_places();
-        let stride = |input: &Input| match (parts, input.strides[last]) {
-            (true, 0) => 0,
-            (true, _) => full,
-            (false, _) => input.strides[grid.cut] as usize,
-        };
         let (native, splats) = (self.native(), self.splats::<T>());
         let mut table = native.table();
-        let mut strides: SmallVec<[usize; 16]> = self.job.inputs.iter().map(stride).collect();
-        strides.resize(self.job.code.first_output(), 0);
         with_scratch(self.job.code.outputs * AT_ONCE * STORED, |scratch: &mut [T]| {
             let mut places = self.places(&splats);
             places.extend(scratch.chunks_exact_mut(AT_ONCE * STORED).map(Place::Write));
-            let mut next = blocks.start;
-            while next < blocks.end {
-                let first = grid.block(next);
-                let len = if parts { first.len } else { grid.extents[last] };
-                let mut rows = 0;
-                // Blocks that go on where the last one ended.
-                while next < blocks.end {
-                    let block = grid.block(next);
-                    let more = block.len / len;
-                    if !block.follows(&first) || !block.len.is_multiple_of(len) || rows + more > AT_ONCE {
-                        break;
-                    }
-                    rows += more;
-                    next += 1;
-                }
-                self.aim(&mut places, |input| grid.offset(&first, &input.strides));
-                native.run(&mut table, &mut places, [rows, len], &strides);
-                for (lanes, sink) in places[self.job.code.first_output()..].iter().zip(&mut sink) {
-                    let rows = lanes.get()[..rows * STORED].chunks_exact(STORED).zip(take_front(sink, rows));
-                    for (lanes, to) in rows {
-                        let [first, others] = [&lanes[..1], &lanes[1..LEFT]];
-                        *to = others.iter().fold(first[0].widen(), |all, x| all.join(x.widen(), self.fold));
+            while !blocks.is_empty() {
+                let Group { rows, parts, axis, step } = self.group(blocks.clone());
+                let stride = |input: &Input| input.strides[axis] as usize * step;
+                let mut strides: SmallVec<[usize; 16]> = self.job.inputs.iter().map(stride).collect();
+                strides.resize(self.job.code.first_output(), 0);
+                let mut results: Pieces<T> = sink.iter_mut().map(|sink| take_front(sink, rows * parts)).collect();
+                for part in 0..parts {
+                    let first = grid.block(blocks.start + part);
+                    let len = if grid.cut == last { first.len } else { grid.extents[last] };
+                    self.aim(&mut places, |input| grid.offset(&first, &input.strides));
+                    native.run(&mut table, &mut places, [rows, len], &strides);
+                    for (lanes, results) in places[self.job.code.first_output()..].iter().zip(&mut results) {
+                        let lanes = lanes.get()[..rows * STORED].chunks_exact(STORED);
+                        for (lanes, to) in lanes.zip(results.iter_mut().skip(part).step_by(parts)) {
+                            let [first, others] = [&lanes[..1], &lanes[1..LEFT]];
+                            *to = others.iter().fold(first[0].widen(), |all, x| all.join(x.widen(), self.fold));
+                        }
                     }
                 }
+                blocks.start += if grid.cut == last { rows * parts } else { rows.div_ceil(grid.block_places()) };
             }
         });
+    }
+
+    /// As many rows as can be combined together from the first of some blocks on.
+    fn group(&self, blocks: Range<usize>) -> Group {
+        let grid = &self.job.grid;
+        let last = grid.extents.len() - 1;
+        let first = grid.block(blocks.start);
+        let alike = |number: &usize| grid.block(*number).follows(&first);
+        if grid.cut < last {
+            let most = blocks.take((AT_ONCE / grid.block_places()).max(1)).take_while(alike);
+            let rows = most.map(|number| grid.block(number).places).sum::<usize>();
+            return Group { rows, parts: 1, axis: grid.cut, step: 1 };
+        }
+        let parts = grid.parts();
+        if last > 0 && parts <= FEW && blocks.start.is_multiple_of(parts) && blocks.len() >= parts {
+            let (row, n) = (blocks.start / parts, grid.extents[last - 1]);
+            let rows = (blocks.len() / parts).min(n - row % n).min(AT_ONCE);
+            return Group { rows, parts, axis: last - 1, step: 1 };
+        }
+        let same = |number: &usize| alike(number) && grid.block(*number).len == first.len;
+        Group { rows: blocks.take(AT_ONCE).take_while(same).count(), parts: 1, axis: last, step: grid.block_places() }
     }
 
     /// Combines the given number of rows of `sink.len()` columns, from a block on.
