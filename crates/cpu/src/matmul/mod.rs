@@ -22,8 +22,8 @@ const ROWS: usize = 48;
 const COLUMNS: usize = 48;
 /// Rows that the kernel takes at a time, or a multiple of them.
 const ROW_UNIT: usize = 12;
-/// Most tiles of one product.
-const TILES: usize = 64;
+/// About the most tiles of one product. What is copied for each is less, the larger they are.
+const TILES: usize = 32;
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
@@ -180,7 +180,8 @@ fn floats<T: Factor>(cpu: &Cpu, a: Batch<T>, b: Batch<T>, dtype: DType) -> Stora
 /// Extents of the tiles that a product is cut into.
 fn tile_size([m, k, n]: [usize; 3], copies_left: bool) -> [usize; 2] {
     let [mut rows, mut columns] = [m, n];
-    while rows * columns * k > PART && m.div_ceil(rows) * n.div_ceil(columns) < TILES {
+    let part = PART.max(m * n * k / TILES);
+    while rows * columns * k > part {
         let [wide, tall] = [columns >= 2 * COLUMNS, rows >= 2 * ROWS];
         // Each row of tiles copies the right factor again, and each column of tiles the left one if that is copied at all.
         match (wide && (columns >= rows || !(copies_left && tall)), tall) {
