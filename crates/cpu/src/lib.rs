@@ -1,7 +1,7 @@
 //! The CPU backend of the Cotangent framework, and its default device.
 //!
 //! Programs become machine code on x86-64, or run block by block in the first-level cache, vectorized for the processor at
-//! hand; matrix products are those of the gemm crates; large work is shared among threads. Results are the same bits for any
+//! hand; matrix products have kernels of their own; large work is shared among threads. Results are the same bits for any
 //! number of threads: how work is cut depends on shapes alone.
 //!
 //! ```
