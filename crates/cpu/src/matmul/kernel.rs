@@ -1,7 +1,7 @@
 //! The product of two matrices on one thread: strips of the right factor in the first-level cache, a few rows of the product at
 //! a time in registers (K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008).
 
-use super::{Matrix, vector};
+use super::Matrix;
 use crate::Cpu;
 use crate::math::{Fma, Kernel, Real, dispatch};
 use cotangent_core::Element;
@@ -59,20 +59,29 @@ factor!(f64: 4 8 16);
 /// Those elements lie in memory that this thread may write, and no other thread reads or writes them meanwhile.
 #[allow(unsafe_code)]
 pub unsafe fn multiply<T: Factor>(cpu: &Cpu, size: [usize; 3], a: Matrix<T>, b: Matrix<T>, to: *mut T, row: usize) {
+    // SAFETY: promised by the caller.
+    unsafe { multiply_by(cpu, size, a, b, to, row, |product| dispatch(product)) }
+}
+
+/// [`multiply`] where `run` runs the product.
+///
+/// # Safety
+/// As for [`multiply`].
+#[allow(unsafe_code)]
+unsafe fn multiply_by<T: Factor>(
+    cpu: &Cpu,
+    size: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    to: *mut T,
+    row: usize,
+    run: impl FnOnce(Product<T>),
+) {
     let [m, k, n] = size;
     assert!(m > 0 && n > 0 && (k == 0 || (a.fits(m, k) && b.fits(k, n))), "matmul: the factors lie in their memory");
-    if m == 1 || n == 1 && row == 1 {
-        let (matrix, vector) = if m == 1 { (b.transposed(), a.transposed()) } else { (a, b) };
-        // SAFETY: the elements of the product, which are contiguous (promised).
-        let to = unsafe { std::slice::from_raw_parts_mut(to, m * n) };
-        if vector::multiply(matrix, vector, k, to) {
-            return;
-        }
-    }
-    let depth = k.min(DEPTH);
-    let mut strip = cpu.buffer(T::DTYPE, depth * T::COLUMNS);
+    let mut strip = cpu.buffer(T::DTYPE, k.min(DEPTH) * T::COLUMNS);
     let mut block = cpu.buffer(T::DTYPE, if copies_left(&a, n) { (DEPTH + GAP) * (HEIGHT + GAP) } else { 0 });
-    dispatch(Product { size, a, b, to, row, strip: strip.slice_mut(), block: block.slice_mut() });
+    run(Product { size, a, b, to, row, strip: strip.slice_mut(), block: block.slice_mut() });
 }
 
 /// Whether a left factor is copied rather than read where it is: that pays for many columns, unless its rows are contiguous.
@@ -81,7 +90,7 @@ pub fn copies_left<T: Factor>(a: &Matrix<T>, columns: usize) -> bool {
     columns >= MANY && (a.strides[1] != 1 || same_place(a.strides[0]))
 }
 
-/// What [`multiply`] is asked for, and memory for copies. Only that function makes one.
+/// What [`multiply`] is asked for, and memory for copies. Only [`multiply_by`] makes one.
 pub struct Product<'a, T> {
     size: [usize; 3],
     a: Matrix<'a, T>,
@@ -126,7 +135,7 @@ impl<T: Factor> Product<'_, T> {
                             row: self.row,
                             add: inner.start > 0,
                         };
-                        // SAFETY: `a` has `rows` rows and `b` has N columns, both `depth` long: `multiply` checked the factors, and
+                        // SAFETY: `a` has `rows` rows and `b` has N columns, both `depth` long: `multiply_by` checked the factors, and
                         // copies have whole rows. The tile is a part of the product, which is this thread's.
                         #[allow(unsafe_code)]
                         unsafe {
@@ -250,5 +259,49 @@ impl<T: Factor> Tile<'_, T> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::{Fused, Separate, Wide};
+
+    /// Small whole numbers, whose products and sums are exact.
+    fn matrix<T: Factor>(count: usize, seed: usize) -> Vec<T> {
+        (0..count).map(|k| T::from_i64(((k * 5 + k / 7 + seed) % 7) as i64 - 3)).collect()
+    }
+
+    /// Products in the arrangement of rows and columns for `F`, which need not be that of the processor at hand.
+    fn check<T: Factor, F: Fma>() {
+        let cpu = Cpu::with_threads(1);
+        for [m, k, n] in [[13, 300, 33], [1, 3, 70], [25, 7, 1], [12, 0, 5], [30, 9, 49]] {
+            for transposed in [false, true] {
+                let (left, right) = (matrix::<T>(m * k, 1), matrix::<T>(k * n, 2));
+                let strides = if transposed { [1, m as isize] } else { [k as isize, 1] };
+                let a = Matrix { data: &left, at: 0, strides };
+                let b = Matrix { data: &right, at: 0, strides: [n as isize, 1] };
+                let mut to = vec![T::from_i64(100); m * n];
+                // SAFETY: the product fills the vector.
+                #[allow(unsafe_code)]
+                unsafe {
+                    multiply_by(&cpu, [m, k, n], a, b, to.as_mut_ptr(), n, |product| T::run::<F>(product));
+                }
+                let sum = |i: usize, j: usize| (0..k).map(|l| a.get(i, l).to_i64() * b.get(l, j).to_i64()).sum::<i64>();
+                for (at, x) in to.iter().enumerate() {
+                    assert_eq!(x.to_i64(), sum(at / n, at % n), "{m}x{k}x{n}, {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_arrangement_computes_the_product() {
+        check::<f32, Separate>();
+        check::<f32, Fused>();
+        check::<f32, Wide>();
+        check::<f64, Separate>();
+        check::<f64, Fused>();
+        check::<f64, Wide>();
     }
 }

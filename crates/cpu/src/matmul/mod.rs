@@ -91,10 +91,12 @@ impl<'a, T: Copy> Matrix<'a, T> {
     }
 }
 
-/// A row-major matrix that several threads write to, each to tiles of its own.
+/// Row-major matrices, one after the other, that several threads write to, each to tiles of its own.
 struct Target<'a, T> {
     data: *mut T,
     len: usize,
+    /// Rows and columns of a matrix.
+    rows: usize,
     columns: usize,
     borrow: PhantomData<&'a mut [T]>,
 }
@@ -112,8 +114,8 @@ struct Tile {
 }
 
 impl<T: Factor> Target<'_, T> {
-    fn new(data: &mut [T], columns: usize) -> Target<'_, T> {
-        Target { len: data.len(), data: data.as_mut_ptr(), columns, borrow: PhantomData }
+    fn new(data: &mut [T], [rows, columns]: [usize; 2]) -> Target<'_, T> {
+        Target { len: data.len(), data: data.as_mut_ptr(), rows, columns, borrow: PhantomData }
     }
 
     /// Writes `a · b` to the rows from `first + tile.rows.start` on.
@@ -127,8 +129,18 @@ impl<T: Factor> Target<'_, T> {
         let at = (first + tile.rows.start) * self.columns + tile.columns.start;
         assert!(m > 0 && n > 0 && at + (m - 1) * self.columns + n <= self.len, "matmul: a tile lies in the product");
         // SAFETY: every element of the tile, at `at + i·columns + j`, lies within the target, which borrows it mutably: the
-        // assertion checked it. No other thread writes to the tile (promised).
-        unsafe { kernel::multiply(cpu, [m, k, n], a, b, self.data.add(at), self.columns) }
+        // assertion checked it. No other thread writes to the tile (promised). If the matrix has one row or one column,
+        // the tile's elements are contiguous.
+        unsafe {
+            let to = self.data.add(at);
+            if self.rows == 1 || self.columns == 1 {
+                let (matrix, vector) = if self.rows == 1 { (b.transposed(), a.transposed()) } else { (a, b) };
+                if vector::multiply(matrix, vector, k, std::slice::from_raw_parts_mut(to, m * n)) {
+                    return;
+                }
+            }
+            kernel::multiply(cpu, [m, k, n], a, b, to, self.columns)
+        }
     }
 }
 
@@ -199,7 +211,7 @@ fn products<T: Factor>(cpu: &Cpu, a: &Batch<T>, b: &Batch<T>, [m, k, n]: [usize;
     let [rows, columns] = tile_size([m, k, n], kernel::copies_left(&a.matrix(0), n));
     let [down, across] = [m.div_ceil(rows), n.div_ceil(columns)];
     let tiles = batch * down * across;
-    let target = Target::new(to, n);
+    let target = Target::new(to, [m, n]);
     let run = |number: usize| {
         let (product, tile) = (number / (down * across), number % (down * across));
         let (i, j) = (tile / across * rows, tile % across * columns);
