@@ -108,8 +108,9 @@ fn machine_code_gives_the_bits_of_loops() {
 #[test]
 fn machine_code_folds_in_the_order_of_loops() {
     let rng = Rng::new(6);
-    for n in [64, 201, 509] {
-        let shape = [2048 / n + 3, n];
+    // Rows of one block and of several, and so many of them that threads share them and they come from memory.
+    for shape in [[35, 64], [13, 201], [7, 509], [5, 1000], [4, 2000], [530, 1000]] {
+        let n = shape[1];
         for (second, special) in [(vec![shape[0], 1], false), (vec![1, n], false), (shape.to_vec(), true)] {
             let x = if special { numbers(&rng, &shape, DType::F32) } else { rng.normal(shape) };
             let args = [x, rng.normal(&second[..]), rng.normal(shape)];

@@ -94,7 +94,8 @@ impl Reduction<'_, '_> {
             places.extend(scratch.chunks_exact_mut(AT_ONCE * STORED).map(Place::Write));
             while !blocks.is_empty() {
                 let Group { rows, parts, axis, step } = self.group(blocks.clone());
-                let stride = |input: &Input| input.strides[axis] as usize * step;
+                // Only those that are read are known to go forward.
+                let stride = |input: &Input| (input.strides[axis] * step as isize) as usize;
                 let mut strides: SmallVec<[usize; 16]> = self.job.inputs.iter().map(stride).collect();
                 strides.resize(self.job.code.first_output(), 0);
                 let mut results: Pieces<T> = sink.iter_mut().map(|sink| take_front(sink, rows * parts)).collect();
