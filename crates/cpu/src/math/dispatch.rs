@@ -23,19 +23,26 @@ pub trait Kernel {
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::is_x86_feature_detected as has;
-        if has!("avx2") && has!("fma") {
-            // SAFETY: the processor has the instructions, which was just asked.
-            #[allow(unsafe_code)]
-            return unsafe {
-                let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
-                if wide { avx512(kernel) } else { avx2(kernel) }
-            };
-        }
+    match fused_bytes() {
+        0 => {}
+        // SAFETY: the processor has the instructions, which `fused_bytes` asked it.
+        #[allow(unsafe_code)]
+        bytes => return unsafe { if bytes == 64 { avx512(kernel) } else { avx2(kernel) } },
     }
     // Every 64-bit ARM processor has a fused multiply-add.
     if cfg!(target_arch = "aarch64") { kernel.run::<Fused>() } else { kernel.run::<Separate>() }
+}
+
+/// Bytes of the widest vectors of this processor that have a fused multiply-add: 64 if it has what [`avx512`] needs, 32 if it
+/// has what [`avx2`] needs, else 0.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn fused_bytes() -> usize {
+    use std::arch::is_x86_feature_detected as has;
+    if !(has!("avx2") && has!("fma")) {
+        return 0;
+    }
+    if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") { 64 } else { 32 }
 }
 
 #[cfg(target_arch = "x86_64")]

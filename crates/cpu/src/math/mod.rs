@@ -63,6 +63,8 @@ mod repr;
 mod single;
 mod trig;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use dispatch::fused_bytes;
 pub use dispatch::{Kernel, dispatch};
 pub use exp::{cosh, exp, exp2, expm1, logaddexp, sigmoid, sinh, softplus, tanh};
 pub use fma::{Fma, Fused, Separate, Wide};

@@ -2,39 +2,51 @@
 
 use super::Matrix;
 use super::kernel::Factor;
+use crate::lanes::LANES;
 use crate::math::{Fma, Kernel, dispatch};
 use std::array::from_fn;
 
-/// Sums that are kept apart along a row, so that one need not wait for the other.
-const LANES: usize = 32;
 /// Columns that are added in one pass over the result.
 const COLUMNS: usize = 4;
 
 /// Writes `matrix · vector`, where `vector` has one column. `false` if the matrix has neither contiguous rows nor contiguous
 /// columns; then nothing is written.
 pub fn multiply<T: Factor>(matrix: Matrix<T>, vector: Matrix<T>, len: usize, to: &mut [T]) -> bool {
-    let vector: Vec<T> = (0..len).map(|k| vector.get(k, 0)).collect();
-    match matrix.strides {
-        [_, 1] => dispatch(Rows { matrix, vector: &vector, to }),
-        [1, _] => dispatch(Columns { matrix, vector: &vector, to }),
-        _ => return false,
+    if !matrix.strides.contains(&1) {
+        return false;
     }
+    let copy: Vec<T>;
+    let vector = if vector.strides[0] == 1 {
+        vector.line([0, 0], len)
+    } else {
+        copy = (0..len).map(|k| vector.get(k, 0)).collect();
+        &copy
+    };
+    dispatch(Product { matrix, vector, to });
     true
 }
 
-/// Each row times the vector.
-struct Rows<'a, T> {
+/// What [`multiply`] is asked for.
+struct Product<'a, T> {
     matrix: Matrix<'a, T>,
     vector: &'a [T],
     to: &'a mut [T],
 }
 
-impl<T: Factor> Kernel for Rows<'_, T> {
+impl<T: Factor> Kernel for Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<F: Fma>(self) {
-        let Rows { matrix, vector, to } = self;
+        if self.matrix.strides[1] == 1 { self.by_rows::<F>() } else { self.by_columns::<F>() }
+    }
+}
+
+impl<T: Factor> Product<'_, T> {
+    /// Each row times the vector, in sums that are kept apart so that one need not wait for the other.
+    #[inline(always)]
+    fn by_rows<F: Fma>(self) {
+        let Product { matrix, vector, to } = self;
         let (xs, rest) = vector.as_chunks::<LANES>();
         for (row, to) in to.iter_mut().enumerate() {
             let (ys, others) = matrix.line([row, 0], vector.len()).as_chunks::<LANES>();
@@ -47,33 +59,11 @@ impl<T: Factor> Kernel for Rows<'_, T> {
             *to = rest.iter().zip(others).fold(total(sums), |sum, (&x, &y)| x.fma::<F>(y, sum));
         }
     }
-}
 
-/// The sum, by halves. Not inlined: that would have the loop above run in the narrow vectors of the last halves.
-#[inline(never)]
-fn total<T: Factor>(mut sums: [T; LANES]) -> T {
-    let mut left = LANES;
-    while left > 1 {
-        left /= 2;
-        let (low, high) = sums.split_at_mut(left);
-        low.iter_mut().zip(&high[..left]).for_each(|(low, &high)| *low = *low + high);
-    }
-    sums[0]
-}
-
-/// The columns, each times an element of the vector, added up.
-struct Columns<'a, T> {
-    matrix: Matrix<'a, T>,
-    vector: &'a [T],
-    to: &'a mut [T],
-}
-
-impl<T: Factor> Kernel for Columns<'_, T> {
-    type Output = ();
-
+    /// The columns, each times an element of the vector, added up.
     #[inline(always)]
-    fn run<F: Fma>(self) {
-        let Columns { matrix, vector, to } = self;
+    fn by_columns<F: Fma>(self) {
+        let Product { matrix, vector, to } = self;
         to.fill(T::zeroed());
         let len = to.len();
         let (fours, rest) = vector.as_chunks::<COLUMNS>();
@@ -91,4 +81,16 @@ impl<T: Factor> Kernel for Columns<'_, T> {
             }
         }
     }
+}
+
+/// The sum, by halves. Not inlined: that would have the loop above run in the narrow vectors of the last halves.
+#[inline(never)]
+fn total<T: Factor>(mut sums: [T; LANES]) -> T {
+    let mut left = LANES;
+    while left > 1 {
+        left /= 2;
+        let (low, high) = sums.split_at_mut(left);
+        low.iter_mut().zip(&high[..left]).for_each(|(low, &high)| *low = *low + high);
+    }
+    sums[0]
 }

@@ -8,6 +8,7 @@
 use super::assembler::{Address, Assembler, General, MASKS, Opcode, RAX, RDI, RDX, REST, Right, Vector};
 use super::lower::{Combined, Formula, Id, Slot, Value};
 use crate::lanes::LANES;
+use cotangent_core::host::Line;
 use smallvec::SmallVec;
 
 /// Vectors in the table before the slots.
@@ -25,7 +26,7 @@ const KEPT: std::ops::Range<usize> = 5..11;
 const MASK: Vector = 15;
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+const LINE: usize = size_of::<Line>();
 /// How far ahead, in bytes, arguments that are far away are fetched: some pages, for at the end of each page of 4 KiB
 /// the processor stops to fetch on its own.
 const AHEAD: usize = 8192;

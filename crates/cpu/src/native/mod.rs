@@ -71,14 +71,10 @@ fn vector_bytes() -> Option<usize> {
 
 fn available() -> impl Iterator<Item = usize> {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    let has = {
-        use std::arch::is_x86_feature_detected as has;
-        let narrow = has!("avx2") && has!("fma");
-        [narrow && has!("avx512f") && has!("avx512dq"), narrow]
-    };
+    let most = crate::math::fused_bytes();
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let has = [false; 2];
-    [64, 32].into_iter().zip(has).filter(|&(_, has)| has).map(|(bytes, _)| bytes)
+    let most = 0;
+    [64, 32].into_iter().filter(move |&bytes| bytes <= most)
 }
 
 impl Native {

@@ -250,16 +250,12 @@ impl Plan {
         if !cpu.worth_threads(count_cost(job)) {
             return run(0..self.units, rest);
         }
-        let blocks: usize = match self.kind {
-            Kind::Rows { .. } => 1,
-            Kind::Columns { chunk, .. } | Kind::Wide { chunk, .. } => chunk,
+        let (blocks, parts) = match self.kind {
+            Kind::Rows { .. } => (1, self.left),
+            Kind::Columns { chunk, .. } => (chunk, 1),
+            Kind::Wide { parts, chunk, .. } => (chunk, parts),
         };
         let mut per_item = ITEM.div_ceil(blocks * grid.block_len());
-        let parts = match self.kind {
-            Kind::Rows { .. } => self.left,
-            Kind::Wide { parts, .. } => parts,
-            Kind::Columns { .. } => 1,
-        };
         if parts <= FEW {
             per_item = per_item.next_multiple_of(parts);
         }
