@@ -51,7 +51,7 @@ pub enum Arg<'a> {
     /// Only to be read.
     Shared(View<'a>),
     /// The caller does not need the storage any more; the backend may overwrite it if nothing else shares it.
-    Owned(Storage, Layout, DType),
+    Owned(Storage, &'a Layout, DType),
 }
 
 impl Arg<'_> {
@@ -71,11 +71,11 @@ pub struct Call<'a> {
     /// Its run-time constants.
     pub uniforms: &'a [f64],
     /// One argument for each of the program's; all layouts have the shape `shape` (broadcast by strides of 0).
-    pub args: SmallVec<[Arg<'a>; 2]>,
+    pub args: SmallVec<[Arg<'a>; 4]>,
     /// The shape iterated over.
     pub shape: &'a Shape,
     /// Element types of the outputs.
-    pub outputs: SmallVec<[DType; 2]>,
+    pub outputs: &'a [DType],
 }
 
 /// Results of a call, one for each output.

@@ -1,14 +1,13 @@
 //! Functions that are evaluated together.
 
-use crate::backend::{Arg, Call};
+use crate::backend::Call;
 use crate::expr::Traced;
-use crate::pointwise::{Args, Plan};
+use crate::pointwise::{Given, Plan, Stretched};
 use crate::profile::together;
 use crate::shape::Layout;
 use crate::tape::at_caller;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use std::borrow::Cow;
 
 /// A function with its arguments that has not been evaluated yet; see [`evaluate_all`].
 #[derive(Clone, Debug)]
@@ -32,24 +31,24 @@ pub struct Prepared {
 /// # Panics
 /// As [`Pointwise::call`](crate::Pointwise::call) does.
 #[track_caller]
-pub fn evaluate_all(prepared: Vec<Prepared>) -> Vec<Vec<Tensor>> {
+pub fn evaluate_all(mut prepared: Vec<Prepared>) -> Vec<Vec<Tensor>> {
     let Some(device) = prepared.first().map(|first| first.args[0].device().clone()) else { return vec![] };
     if prepared.iter().any(|other| other.args[0].device() != &device) {
         return at_caller(|| prepared.into_iter().flat_map(|one| evaluate_all(vec![one])).collect());
     }
     let _names = together(prepared.iter().map(|one| Some(one.name)));
-    let mut plans: Vec<(Plan, Traced)> = vec![];
-    let mut given: Vec<SmallVec<[Arg; 2]>> = vec![];
-    for Prepared { name, traced, args } in prepared {
-        let args: Args = args.into_iter().map(Cow::Owned).collect();
-        let plan = Plan::new(name, &traced, &args);
-        given.push(args.into_iter().map(|x| x.into_owned().into_arg(&plan.shape)).collect());
-        plans.push((plan, traced));
+    let mut plans: Vec<(Plan, Stretched)> = vec![];
+    for Prepared { name, traced, args } in &prepared {
+        let given: SmallVec<[Given; 4]> = args.iter().map(Given::Shared).collect();
+        let plan = Plan::new(name, traced, &given);
+        let stretched = Stretched::new(&given, &plan.shape);
+        plans.push((plan, stretched));
     }
     let mut calls = vec![];
-    for ((plan, traced), args) in plans.iter().zip(given) {
+    for (Prepared { traced, args, .. }, (plan, stretched)) in prepared.iter_mut().zip(&plans) {
+        let args = args.iter_mut().enumerate().map(|(k, x)| x.give_up(stretched.get(k))).collect();
         let (program, uniforms) = (&*traced.program, &*traced.uniforms);
-        calls.push(Call { program, uniforms, args, shape: &plan.shape, outputs: plan.outputs.clone() });
+        calls.push(Call { program, uniforms, args, shape: &plan.shape, outputs: &plan.outputs });
     }
     let results = device.backend().map_all(calls).into_iter().zip(&plans);
     let tensors = results.map(|(storages, (plan, _))| {

@@ -266,7 +266,7 @@ impl Backend for Reference {
     fn map(&self, call: Call) -> Outputs {
         with_number!(compute_dtype(&call.args), N => {
             let values = self.run::<N>(&call);
-            values.iter().zip(&call.outputs).map(|(values, &dtype)| self.store(dtype, values)).collect()
+            values.iter().zip(call.outputs).map(|(values, &dtype)| self.store(dtype, values)).collect()
         })
     }
 
@@ -293,7 +293,7 @@ impl Backend for Reference {
                 }
                 self.store(dtype, &out)
             };
-            self.run::<N>(&call).iter().zip(&call.outputs).map(finish).collect()
+            self.run::<N>(&call).iter().zip(call.outputs).map(finish).collect()
         })
     }
 

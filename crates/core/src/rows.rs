@@ -5,13 +5,12 @@
 
 use crate::backend::{Fold, RowStep, RowSteps, View};
 use crate::expr::{Expr, Traced, trace, trace_with};
-use crate::pointwise::{Args, apply, reduce};
+use crate::pointwise::{Given, apply, reduce};
 use crate::profile;
 use crate::shape::{Axes, Layout, Shape};
 use crate::tape::tracks;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use std::borrow::Cow;
 
 /// Steps over the same rows, in the making. Each is a program over inputs and results of steps before it, which broadcast;
 /// a fold leaves the reduced axes with extent 1.
@@ -120,11 +119,13 @@ impl Rows {
     fn in_turn(&self) -> Vec<Tensor> {
         let mut values = self.inputs.to_vec();
         for step in &self.steps {
-            let args: Args = step.args.iter().map(|&row| Cow::Borrowed(&values[self.number(row)])).collect();
+            let args = step.args.iter().map(|&row| Given::Shared(&values[self.number(row)]));
+            let mut args: SmallVec<[Given; 4]> = args.collect();
             let results = match step.fold {
-                None => apply(self.op, &step.traced, args),
-                Some(fold) => reduce(self.op, &step.traced, args, fold, &self.reduced, true),
+                None => apply(self.op, &step.traced, &mut args),
+                Some(fold) => reduce(self.op, &step.traced, &args, fold, &self.reduced, true),
             };
+            drop(args);
             values.extend(results);
         }
         values

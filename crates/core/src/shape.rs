@@ -2,15 +2,44 @@
 
 use smallvec::SmallVec;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut, RangeFull};
 
-/// The extent of each axis; `[]` is a scalar. Up to six axes are stored inline.
-#[derive(PartialEq, Eq, Hash, Default)]
-pub struct Shape(SmallVec<[usize; 4]>);
+/// The extent of each axis; `[]` is a scalar. Up to four axes are stored inline.
+#[derive(Eq, Default)]
+pub struct Shape(SmallVec<[usize; INLINE]>);
+
+/// Axes whose extents and strides need no memory of their own.
+const INLINE: usize = 4;
+
+/// A copy of a few numbers: without a loop or a call, which the clone of a `SmallVec` takes, if they are stored inline.
+#[inline]
+pub(crate) fn few<T: Copy + Default>(numbers: &[T]) -> SmallVec<[T; INLINE]> {
+    if numbers.len() > INLINE {
+        return SmallVec::from_slice(numbers);
+    }
+    let inline = std::array::from_fn(|k| numbers.get(k).copied().unwrap_or_default());
+    SmallVec::from_buf_and_len(inline, numbers.len())
+}
 
 impl Clone for Shape {
+    #[inline]
     fn clone(&self) -> Shape {
-        Shape(SmallVec::from_slice(&self.0)) // copies bytes, unlike the clone of a SmallVec
+        Shape(few(&self.0))
+    }
+}
+
+impl PartialEq for Shape {
+    #[inline]
+    fn eq(&self, other: &Shape) -> bool {
+        // A few numbers are compared faster than the function for comparing memory is called.
+        self.len() == other.len() && self.iter().zip(other.iter()).all(|(a, b)| a == b)
+    }
+}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 
@@ -67,11 +96,15 @@ impl Shape {
 
     /// Strides of the row-major layout, in elements.
     pub fn row_major(&self) -> Strides {
-        let mut strides: Strides = SmallVec::from_elem(0, self.len());
+        let extents = &self[..];
+        let mut strides = match extents.len() {
+            rank @ ..=INLINE => Strides::from_buf_and_len([0; INLINE], rank),
+            rank => SmallVec::from_elem(0, rank),
+        };
         let mut step = 1isize;
-        for axis in (0..self.len()).rev() {
-            strides[axis] = step;
-            step *= self[axis].max(1) as isize;
+        for (stride, &extent) in strides.iter_mut().zip(extents).rev() {
+            *stride = step;
+            step *= extent.max(1) as isize;
         }
         strides
     }
@@ -81,10 +114,10 @@ impl Shape {
 pub const INFER: usize = usize::MAX;
 
 /// The distance between neighbours along each axis, in elements; 0 repeats, negative runs backwards.
-pub type Strides = SmallVec<[isize; 4]>;
+pub type Strides = SmallVec<[isize; INLINE]>;
 
 impl Deref for Shape {
-    type Target = SmallVec<[usize; 4]>;
+    type Target = SmallVec<[usize; INLINE]>;
     fn deref(&self) -> &Self::Target {
         &self.0
     }
@@ -157,8 +190,9 @@ pub struct Layout {
 }
 
 impl Clone for Layout {
+    #[inline]
     fn clone(&self) -> Layout {
-        Layout { shape: self.shape.clone(), strides: SmallVec::from_slice(&self.strides), offset: self.offset }
+        Layout { shape: self.shape.clone(), strides: few(&self.strides), offset: self.offset }
     }
 }
 
@@ -171,19 +205,12 @@ impl Layout {
 
     /// Whether the elements lie row by row without gaps (from any offset). No elements always do.
     pub fn is_contiguous(&self) -> bool {
-        if self.shape.contains(&0) {
-            return true;
-        }
-        let mut step = 1isize;
+        let (mut gaps, mut step) = (false, 1isize);
         for (&n, &stride) in self.shape.iter().zip(&self.strides).rev() {
-            if n != 1 {
-                if stride != step {
-                    return false;
-                }
-                step *= n as isize;
-            }
+            gaps |= n != 1 && stride != step;
+            step *= n as isize;
         }
-        true
+        !gaps || step == 0
     }
 
     /// The layout stretched to `shape` by strides of 0. The shapes must be compatible.

@@ -113,16 +113,13 @@ impl Tensor {
         Tensor { value, layout: Layout::contiguous(shape), node: None }
     }
 
-    /// The tensor as an argument that may be overwritten if nothing else shares its memory.
-    pub(crate) fn into_arg(self, shape: &Shape) -> Arg<'static> {
-        let layout = if self.shape() == shape { self.layout } else { self.layout.broadcast_to(shape) };
-        drop(self.node);
+    /// The tensor as an argument that may be overwritten if nothing else shares its memory. It is not to be used afterwards.
+    pub(crate) fn give_up<'a>(&'a mut self, stretched: Option<&'a Layout>) -> Arg<'a> {
+        self.node = None;
         self.value.storage();
-        let dtype = self.value.dtype;
-        match Arc::try_unwrap(self.value) {
-            Ok(value) => Arg::Owned(value.into_storage(), layout, dtype),
-            Err(shared) => Arg::Owned(shared.storage().clone(), layout, dtype),
-        }
+        let own = Arc::get_mut(&mut self.value).and_then(Value::take);
+        let storage = own.unwrap_or_else(|| self.value.storage().clone());
+        Arg::Owned(storage, stretched.unwrap_or(&self.layout), self.value.dtype)
     }
 
     /// The same memory under another layout, untracked.

@@ -4,7 +4,7 @@ use crate::strided::take_front;
 use crate::{Cpu, stream};
 use cotangent_core::backend::{Arg, Backend, Call, RowSteps, Storage, View};
 use cotangent_core::host::HostBuffer;
-use cotangent_core::{Layout, Shape};
+use cotangent_core::{DType, Layout, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -71,8 +71,8 @@ fn some(cpu: &Cpu, call: &RowSteps, n: usize, range: Range<usize>, outputs: Chun
         let layouts: SmallVec<[Layout; 6]> = step.args.iter().map(stretch).collect();
         let read = step.args.iter().zip(&layouts);
         let args = read.map(|(&k, layout)| Arg::Shared(View { storage: &values[k].0, layout, dtype })).collect();
-        let results = SmallVec::from_elem(dtype, step.program.outputs().len());
-        let inner = Call { program: step.program, uniforms: step.uniforms, args, shape: &shape, outputs: results };
+        let results: SmallVec<[DType; 2]> = SmallVec::from_elem(dtype, step.program.outputs().len());
+        let inner = Call { program: step.program, uniforms: step.uniforms, args, shape: &shape, outputs: &results };
         let (storages, shape) = match step.fold {
             None => (cpu.map(inner), shape.clone()),
             Some(fold) => (cpu.fold(inner, fold, call.reduced), shape.reduced(call.reduced, true)),

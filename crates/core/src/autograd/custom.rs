@@ -1,6 +1,6 @@
 //! Gradients of one's own for functions that exist.
 
-use crate::tape::{Seen, no_grad, tracks};
+use crate::tape::{no_grad, tracks};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 
@@ -25,12 +25,14 @@ pub fn custom_vjp<const N: usize>(
     let saved = inputs.map(Tensor::clone);
     let tracked: SmallVec<[(usize, _); 2]> =
         (0..N).filter(|&k| tracks(inputs[k])).filter_map(|k| Some((k, inputs[k].node.clone()?))).collect();
+    let mut record = y.record(name);
+    record.see(&inputs);
     if tracked.is_empty() {
-        return y.record_seen(name, Seen::of(inputs)).done();
+        return record.done();
     }
     let nodes = tracked.iter().map(|(_, node)| node.clone()).collect();
     let positions: SmallVec<[usize; 4]> = tracked.iter().map(|(k, _)| *k).collect();
-    y.record_seen(name, Seen::of(inputs))
+    record
         .keep_output()
         .rule_for(nodes, move |g, output, _| {
             let output = output.expect("the node keeps its output for this rule");

@@ -16,13 +16,13 @@ use crate::backend::Storage;
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::expr::{Program, Traced};
+use crate::pointwise::Given;
 use crate::profile::{Attribution, current};
 use crate::shape::Shape;
 use crate::tape::{Scope, is_anomaly_mode, lock};
 use crate::tensor::Tensor;
 use pass::{Out, Pass};
 use smallvec::SmallVec;
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -36,38 +36,72 @@ const LEAVES: usize = 8;
 
 /// What tensors share: memory of one element type on one device, or the operation that will fill it.
 pub(crate) struct Value {
-    storage: OnceLock<Storage>,
-    /// The step, and which of its outputs. It stays until the memory is there, so that a failure loses nothing, and is not
-    /// locked meanwhile: a thread that waits for others may be given work that reads this very value.
-    pending: Mutex<Option<(Arc<Step>, u16)>>,
+    memory: Memory,
     pub(crate) dtype: DType,
     pub(crate) device: Device,
 }
 
+enum Memory {
+    /// It was there from the beginning.
+    Ready(Storage),
+    Late(Box<Late>),
+    /// It was given to an operation that may write over it.
+    Gone,
+}
+
+struct Late {
+    storage: OnceLock<Storage>,
+    /// The step, and which of its outputs. It stays until the memory is there, so that a failure loses nothing, and is not
+    /// locked meanwhile: a thread that waits for others may be given work that reads this very value.
+    pending: Mutex<Option<(Arc<Step>, u16)>>,
+}
+
 impl Value {
     pub(crate) fn new(storage: Storage, dtype: DType, device: Device) -> Value {
-        Value { storage: storage.into(), pending: Mutex::default(), dtype, device }
+        Value { memory: Memory::Ready(storage), dtype, device }
+    }
+
+    fn late(step: &Arc<Step>, output: u16, dtype: DType, device: Device) -> Value {
+        let pending = Mutex::new(Some((step.clone(), output)));
+        Value { memory: Memory::Late(Box::new(Late { storage: OnceLock::new(), pending })), dtype, device }
     }
 
     /// The memory, which is computed now if it was not before.
     #[track_caller]
     pub(crate) fn storage(self: &Arc<Value>) -> &Storage {
-        if self.storage.get().is_none() {
+        let late = match &self.memory {
+            Memory::Ready(storage) => return storage,
+            Memory::Late(late) => late,
+            Memory::Gone => unreachable!("a value that was given up is not read again"),
+        };
+        if late.storage.get().is_none() {
             evaluate([self]);
         }
-        self.storage.get().expect("it was evaluated")
+        late.storage.get().expect("it was evaluated")
     }
 
-    /// The memory of a value that was computed.
-    pub(crate) fn into_storage(self) -> Storage {
-        self.storage.into_inner().expect("it was computed")
+    /// The memory, if it is there; the value is not to be read afterwards.
+    pub(crate) fn take(&mut self) -> Option<Storage> {
+        match std::mem::replace(&mut self.memory, Memory::Gone) {
+            Memory::Ready(storage) => Some(storage),
+            Memory::Late(late) => late.storage.into_inner(),
+            Memory::Gone => None,
+        }
     }
 
     /// The step that will compute it.
     fn step(&self) -> Option<(Arc<Step>, u16)> {
-        match self.storage.get() {
-            Some(_) => None,
-            None => lock(&self.pending).clone(),
+        match &self.memory {
+            Memory::Late(late) if late.storage.get().is_none() => lock(&late.pending).clone(),
+            _ => None,
+        }
+    }
+
+    /// Keeps what was computed. Another thread may have been faster, with the same bits.
+    fn fill(&self, storage: Storage) {
+        if let Memory::Late(late) = &self.memory {
+            let _ = late.storage.set(storage);
+            drop(lock(&late.pending).take());
         }
     }
 }
@@ -121,16 +155,14 @@ pub fn eager<R>(f: impl FnOnce() -> R) -> R {
 /// The results of an operation whose evaluation is put off; `None` if it is to be evaluated at once.
 pub(crate) fn defer(
     traced: &Traced,
-    args: &[Cow<Tensor>],
+    args: &[Given],
     shape: &Shape,
     outputs: &[DType],
 ) -> Option<SmallVec<[Arc<Value>; 2]>> {
     let step = Arc::new(Step::new(traced, args, shape, outputs)?);
     let mut values: SmallVec<[Arc<Value>; 2]> = SmallVec::new();
     for (&dtype, output) in outputs.iter().zip(0..) {
-        let pending = Mutex::new(Some((step.clone(), output)));
-        let device = args[0].device().clone();
-        values.push(Arc::new(Value { storage: OnceLock::new(), pending, dtype, device }));
+        values.push(Arc::new(Value::late(&step, output, dtype, args[0].device().clone())));
     }
     let _ = step.results.set(values.iter().map(Arc::downgrade).collect());
     Some(values)
@@ -140,7 +172,7 @@ pub(crate) fn defer(
 /// nothing was.
 pub(crate) fn with_prologue(
     traced: &Traced,
-    args: &[Cow<Tensor>],
+    args: &[Given],
     shape: &Shape,
     outputs: &[DType],
 ) -> Option<(Traced, Vec<Tensor>, Attribution)> {
@@ -163,11 +195,11 @@ pub(crate) fn with_prologue(
 }
 
 impl Step {
-    fn new(traced: &Traced, args: &[Cow<Tensor>], shape: &Shape, outputs: &[DType]) -> Option<Step> {
+    fn new(traced: &Traced, args: &[Given], shape: &Shape, outputs: &[DType]) -> Option<Step> {
         if shape.count() < args[0].device().backend().defers_from() || EAGER.get() || is_anomaly_mode() {
             return None;
         }
-        let reads = |(k, x): (usize, &Cow<Tensor>)| traced.program.reads(k).then(|| x.detach());
+        let reads = |(k, x): (usize, &Given)| traced.program.reads(k).then(|| x.detach());
         let args: SmallVec<[Option<Tensor>; 4]> = args.iter().enumerate().map(reads).collect();
         // Half precision rounds after every operation, and integers are computed as such.
         let dtype = args.iter().flatten().map(Tensor::dtype).find(|dtype| *dtype != DType::Bool)?;

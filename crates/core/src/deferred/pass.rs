@@ -1,13 +1,12 @@
 //! One pass over everything that is behind some values.
 
-use super::{PASSES, Size, Step, Value, behind};
+use super::{LEAVES, PASSES, Size, Step, Value, behind};
 use crate::backend::Call;
 use crate::dtype::DType;
 use crate::expr::{Inst, Part, Traced, Uniforms, Wire, compose};
-use crate::pointwise::{shared, stretched};
+use crate::pointwise::{Stretched, shared};
 use crate::profile::{Attribution, together};
 use crate::shape::Shape;
-use crate::tape::lock;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -168,20 +167,20 @@ impl Pass {
         outputs.extend(self.met_again(&outputs));
         let places: Vec<(u16, u16)> = outputs.iter().map(|out| (out.step, out.output)).collect();
         let Traced { program, uniforms } = self.traced(&places);
-        let layouts = stretched(&self.leaves, &self.shape);
+        let leaves: SmallVec<[&Tensor; LEAVES]> = self.leaves.iter().collect();
+        let stretched = Stretched::new(&leaves, &self.shape);
+        let dtypes: SmallVec<[DType; 4]> = outputs.iter().map(|out| out.value.dtype).collect();
         let call = Call {
             program: &program,
             uniforms: &uniforms,
-            args: self.leaves.iter().zip(&layouts).map(|(x, layout)| shared(x, layout)).collect(),
+            args: leaves.iter().enumerate().map(|(k, x)| shared(x, stretched.get(k))).collect(),
             shape: &self.shape,
-            outputs: outputs.iter().map(|out| out.value.dtype).collect(),
+            outputs: &dtypes,
         };
         let _steps = self.attribution();
         let storages = self.leaves[0].device().backend().map(call);
         for (out, storage) in outputs.iter().zip(storages) {
-            // Another thread may have been faster, with the same bits.
-            let _ = out.value.storage.set(storage);
-            drop(lock(&out.value.pending).take());
+            out.value.fill(storage);
         }
     }
 }

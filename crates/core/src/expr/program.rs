@@ -114,8 +114,7 @@ impl Program {
                 Inst::Arg(k) => bits | 1 << k,
                 _ => bits,
             });
-            let values = [Kind::Value; MAX_ARGS];
-            program.kinds = (0..outputs.len()).map(|k| program.infer_kind(k, &values)).collect();
+            program.kinds = (0..outputs.len()).map(|k| program.infer_kind(k, 0)).collect();
             Arc::new(program)
         };
         let mut all = lock(ALL.get_or_init(Default::default));
@@ -157,17 +156,17 @@ impl Program {
         self.draws
     }
 
-    /// What the n-th output is, given what each argument is.
-    pub fn kind(&self, output: usize, args: &[Kind]) -> Kind {
-        if args.contains(&Kind::Truth) { self.infer_kind(output, args) } else { self.kinds[output] }
+    /// What the n-th output is, given which arguments are truth values: a bit for each.
+    pub fn kind(&self, output: usize, truths: u64) -> Kind {
+        if truths != 0 { self.infer_kind(output, truths) } else { self.kinds[output] }
     }
 
-    fn infer_kind(&self, output: usize, args: &[Kind]) -> Kind {
+    fn infer_kind(&self, output: usize, truths: u64) -> Kind {
         let mut kinds: SmallVec<[Kind; 16]> = SmallVec::new();
         for inst in &self.insts {
             let at = |i: u16| kinds[i as usize];
             kinds.push(match *inst {
-                Inst::Arg(k) => args[k as usize],
+                Inst::Arg(k) if truths >> k & 1 == 1 => Kind::Truth,
                 Inst::Unary(u, _) if u.row().truth => Kind::Truth,
                 Inst::Binary(b, ..) if b.row().truth => Kind::Truth,
                 Inst::Select(_, a, b) if at(a) == Kind::Truth && at(b) == Kind::Truth => Kind::Truth,

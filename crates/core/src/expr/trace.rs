@@ -2,6 +2,7 @@
 
 use super::primitives::{Binary, Unary};
 use super::program::{Draw, Inst, MAX_ARGS, Program, Uniforms, prune};
+use crate::shape::few;
 use crate::tensor::Tensor;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -20,12 +21,18 @@ pub struct Expr {
 }
 
 /// A traced closure: its structure, and the numbers that it captured.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Traced {
     /// The structure.
     pub program: Arc<Program>,
     /// The values of its run-time constants.
     pub uniforms: Uniforms,
+}
+
+impl Clone for Traced {
+    fn clone(&self) -> Traced {
+        Traced { program: self.program.clone(), uniforms: few(&self.uniforms) }
+    }
 }
 
 /// Whether a number written in a formula is part of its structure.
@@ -245,14 +252,14 @@ pub trait Outputs {
     /// The expressions in order.
     fn exprs(self) -> SmallVec<[Expr; 2]>;
     /// The computed tensors in the closure's form.
-    fn pack(tensors: SmallVec<[Tensor; 2]>) -> Self::Tensors;
+    fn pack(tensors: SmallVec<[Tensor; 1]>) -> Self::Tensors;
 }
 impl Outputs for Expr {
     type Tensors = Tensor;
     fn exprs(self) -> SmallVec<[Expr; 2]> {
         smallvec::smallvec![self]
     }
-    fn pack(mut tensors: SmallVec<[Tensor; 2]>) -> Tensor {
+    fn pack(mut tensors: SmallVec<[Tensor; 1]>) -> Tensor {
         tensors.pop().expect("one output")
     }
 }
@@ -261,7 +268,7 @@ impl<const M: usize> Outputs for [Expr; M] {
     fn exprs(self) -> SmallVec<[Expr; 2]> {
         self.into_iter().collect()
     }
-    fn pack(tensors: SmallVec<[Tensor; 2]>) -> [Tensor; M] {
+    fn pack(tensors: SmallVec<[Tensor; 1]>) -> [Tensor; M] {
         let mut tensors = tensors.into_iter();
         std::array::from_fn(|_| tensors.next().expect("as many tensors as expressions"))
     }

@@ -3,7 +3,7 @@
 use crate::check::{given, real, truth};
 use crate::dtype::DType;
 use crate::expr::{Binary, Expr, trace};
-use crate::pointwise::{Operand, Primitive, apply, pointwise, primitive, with_number};
+use crate::pointwise::{Given, Operand, Primitive, apply_one, pointwise, primitive, with_number};
 use crate::tensor::Tensor;
 use smallvec::smallvec;
 use std::borrow::Cow;
@@ -23,7 +23,8 @@ macro_rules! operators {
             type Output = Tensor;
             #[track_caller]
             fn $f(self, rhs: $R) -> Tensor {
-                apply(stringify!($f), primitive(Primitive::Tensors(Binary::$B)), smallvec![Cow::from(self), Cow::from(rhs)]).remove(0)
+                let (mut x, mut y) = (Cow::from(self), Cow::from(rhs));
+                apply_one(stringify!($f), primitive(Primitive::Tensors(Binary::$B)), [Given::of(&mut x), Given::of(&mut y)])
             }
         }
     };
@@ -73,7 +74,7 @@ impl Tensor {
             uniforms: &[],
             args: smallvec![crate::backend::Arg::Shared(self.view())],
             shape,
-            outputs: smallvec![dtype],
+            outputs: &[dtype],
         };
         let storage = self.device().backend().map(call).remove(0);
         let source = self.dtype();

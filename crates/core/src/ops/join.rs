@@ -1,6 +1,5 @@
 //! Joining and splitting.
 
-use crate::backend::Arg;
 use crate::profile;
 use crate::shape::{Layout, Shape, resolve_axis};
 use crate::tape::at_caller;
@@ -58,10 +57,9 @@ impl Tensor {
     }
 
     /// This untracked tensor with a region replaced, in place if nothing else shares it.
-    pub(crate) fn overwritten(self, region: &Layout, source: &Tensor) -> Tensor {
+    pub(crate) fn overwritten(mut self, region: &Layout, source: &Tensor) -> Tensor {
         let (shape, dtype, device) = (self.shape().clone(), self.dtype(), self.device().clone());
-        let base: Arg = self.into_arg(&shape);
-        let storage = device.backend().assign(base, region, source.view());
+        let storage = device.backend().assign(self.give_up(None), region, source.view());
         Tensor::from_storage(storage, Layout::contiguous(shape), dtype, device)
     }
 

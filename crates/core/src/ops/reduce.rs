@@ -4,12 +4,11 @@ use crate::backend::Fold;
 use crate::check::{distinct, given, real};
 use crate::dtype::DType;
 use crate::expr::{Expr, trace};
-use crate::pointwise::{pointwise, reduce};
+use crate::pointwise::{Given, pointwise, reduce};
 use crate::profile;
 use crate::shape::{Axes, Shape, keep};
 use crate::tensor::Tensor;
-use smallvec::{SmallVec, smallvec};
-use std::borrow::Cow;
+use smallvec::SmallVec;
 
 impl Tensor {
     #[track_caller]
@@ -18,7 +17,8 @@ impl Tensor {
         if !reduced.contains(&true) && self.dtype().is_float() {
             return self.clone();
         }
-        reduce(op, &trace(|[x]| x), smallvec![Cow::Borrowed(self)], fold, &reduced, keep).remove(0)
+        let sums = reduce(op, &trace(|[x]| x), &[Given::Shared(self)], fold, &reduced, keep);
+        sums.into_iter().next().expect("one output")
     }
 
     /// A fold that is `empty` over nothing.

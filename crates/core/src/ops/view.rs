@@ -295,7 +295,7 @@ impl Tensor {
             uniforms: &[],
             args: smallvec![crate::backend::Arg::Shared(self.view())],
             shape: self.shape(),
-            outputs: smallvec![self.dtype()],
+            outputs: &[self.dtype()],
         };
         let storage = self.device().backend().map(call).remove(0);
         Tensor::from_storage(storage, Layout::contiguous(self.shape()), self.dtype(), self.device().clone())

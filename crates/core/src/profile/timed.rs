@@ -72,7 +72,7 @@ impl Backend for Timed {
     fn fold(&self, call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
         let results = call.shape.reduced(reduced, true).count();
         let cost = Cost {
-            bytes: read(&call) + stored(&call.outputs, results),
+            bytes: read(&call) + stored(call.outputs, results),
             flops: call.shape.count() * (arithmetic(call.program) + call.outputs.len()),
         };
         self.time("fold", cost, |backend| backend.fold(call, fold, reduced))
@@ -175,7 +175,7 @@ fn stored(outputs: &[DType], count: usize) -> usize {
 
 fn mapped(call: &Call) -> Cost {
     let count = call.shape.count();
-    Cost { bytes: read(call) + stored(&call.outputs, count), flops: count * arithmetic(call.program) }
+    Cost { bytes: read(call) + stored(call.outputs, count), flops: count * arithmetic(call.program) }
 }
 
 fn stepped(rows: &RowSteps) -> Cost {

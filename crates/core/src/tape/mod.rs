@@ -56,10 +56,9 @@ enum Links {
 }
 
 /// Inputs of an operation and the rules for their gradients.
-#[derive(Default)]
 pub(crate) struct History {
     pub(crate) inputs: SmallVec<[Arc<Node>; 2]>,
-    rules: SmallVec<[Rule; 2]>,
+    rules: SmallVec<[Rule; 1]>,
     /// The operation's result, for rules that read it.
     output: Option<Box<(Arc<Value>, Layout)>>,
     /// Values of all inputs, tracked or not, if it was recorded in anomaly mode.
@@ -70,13 +69,48 @@ pub(crate) struct History {
 struct Rule {
     /// Positions in [`History::inputs`].
     targets: Range<usize>,
-    pull: Box<Pull>,
+    pull: Box<dyn Pull>,
     /// The places of the row-major gradient that the cotangent goes to, if it is 0 elsewhere.
     part: Option<Box<Layout>>,
 }
 
-/// `(cotangent, output, which targets are needed) -> gradient of each target`.
-type Pull = dyn Fn(&Tensor, Option<&Tensor>, &[bool]) -> SmallVec<[Option<Tensor>; 2]> + Send + Sync;
+/// What a rule computes: the gradient of each target that is needed.
+pub(crate) trait Pull: Send + Sync {
+    /// From the cotangent and, if the history keeps it, the operation's output.
+    fn pull(&self, g: &Tensor, output: Option<&Tensor>, targets: &[Arc<Node>], needed: &[bool]) -> Gradients;
+}
+
+/// One for each target.
+pub(crate) type Gradients = SmallVec<[Option<Tensor>; 2]>;
+
+impl<F: Fn(&Tensor, Option<&Tensor>, &[bool]) -> Gradients + Send + Sync> Pull for F {
+    fn pull(&self, g: &Tensor, output: Option<&Tensor>, _: &[Arc<Node>], needed: &[bool]) -> Gradients {
+        self(g, output, needed)
+    }
+}
+
+impl History {
+    /// Without rules; of an operation whose inputs were [seen](Seen::of).
+    pub(crate) fn new(seen: Option<Box<Seen>>) -> History {
+        History { inputs: SmallVec::new(), rules: SmallVec::new(), output: None, seen }
+    }
+
+    /// Adds a rule for the given places on the tape.
+    pub(crate) fn add_rule(&mut self, inputs: SmallVec<[Arc<Node>; 2]>, pull: Box<dyn Pull>) {
+        let first = self.inputs.len();
+        if first == 0 {
+            self.inputs = inputs;
+        } else {
+            self.inputs.extend(inputs);
+        }
+        self.rules.push(Rule { targets: first..self.inputs.len(), pull, part: None });
+    }
+
+    /// Keeps the operation's output for rules that read it.
+    pub(crate) fn keep(&mut self, out: &Tensor) {
+        self.output = Some(Box::new((out.value.clone(), out.layout.clone())));
+    }
+}
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);

@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// Where an operation is recorded.
+#[track_caller]
+fn site() -> &'static Location<'static> {
+    SITE.get().unwrap_or(Location::caller())
+}
+
 /// Collects the rules of an operation; see [`Tensor::record`].
 #[must_use = "call `done` to get the recorded tensor"]
 pub struct Record {
@@ -26,20 +32,32 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn record(self, op: &'static str) -> Record {
-        self.record_seen(op, Seen::of([]))
-    }
-
-    /// As [`record`](Tensor::record), for an operation whose inputs were [seen](Seen::of) before they were used up.
-    #[track_caller]
-    pub(crate) fn record_seen(self, op: &'static str, seen: Option<Box<Seen>>) -> Record {
         if self.node.is_some() {
             panic!(
                 "{op}: record takes an untracked result, but that of shape {} has a history; call .detach()",
                 self.shape()
             );
         }
-        let site = SITE.get().unwrap_or(Location::caller());
-        Record { out: self, op, site, history: History { seen, ..History::default() }, reads_output: false }
+        Record { out: self, op, site: site(), history: History::new(Seen::of([])), reads_output: false }
+    }
+
+    /// The result of `op` with its history: on the tape if that has rules.
+    #[track_caller]
+    pub(crate) fn recorded(self, op: &'static str, history: History) -> Tensor {
+        self.recorded_at(site(), op, history)
+    }
+
+    #[track_caller]
+    fn recorded_at(mut self, site: &'static Location<'static>, op: &'static str, history: History) -> Tensor {
+        if let Some(seen) = &history.seen {
+            seen.check(op, site, &self);
+        }
+        if !history.rules.is_empty() {
+            assert!(self.dtype().is_float(), "{op}: a result of type {} cannot carry a gradient", self.dtype());
+            let links = Links::Live(Arc::new(history));
+            self.node = Some(Node::new(op, site, self.shape().clone(), self.dtype(), links));
+        }
+        self
     }
 }
 
@@ -70,7 +88,7 @@ impl Record {
         let saved = saved.map(Tensor::clone);
         self.rule(&[input], move |g, output, _| {
             let output = output.expect("the node keeps its output for this rule");
-            SmallVec::from_elem(Some(vjp(g, output, saved.each_ref())), 1)
+            SmallVec::from_iter([Some(vjp(g, output, saved.each_ref()))])
         })
     }
 
@@ -106,22 +124,18 @@ impl Record {
     fn rule(
         self,
         inputs: &[&Tensor],
-        pull: impl Fn(&Tensor, Option<&Tensor>, &[bool]) -> SmallVec<[Option<Tensor>; 2]> + Send + Sync + 'static,
+        pull: impl Fn(&Tensor, Option<&Tensor>, &[bool]) -> Gradients + Send + Sync + 'static,
     ) -> Record {
-        let tracked = inputs.iter().filter(|x| tracks(x));
-        self.rule_for(tracked.filter_map(|x| x.node.clone()).collect(), pull)
+        self.rule_for(inputs.iter().filter_map(|x| tracked(x).cloned()).collect(), pull)
     }
 
     /// A rule for inputs given by their places on the tape.
     pub(crate) fn rule_for(
         mut self,
         inputs: SmallVec<[Arc<Node>; 2]>,
-        pull: impl Fn(&Tensor, Option<&Tensor>, &[bool]) -> SmallVec<[Option<Tensor>; 2]> + Send + Sync + 'static,
+        pull: impl Fn(&Tensor, Option<&Tensor>, &[bool]) -> Gradients + Send + Sync + 'static,
     ) -> Record {
-        let first = self.history.inputs.len();
-        let targets = first..first + inputs.len();
-        self.history.inputs.extend(inputs);
-        self.history.rules.push(Rule { targets, pull: Box::new(pull), part: None });
+        self.history.add_rule(inputs, Box::new(pull));
         self
     }
 
@@ -147,19 +161,10 @@ impl Record {
     /// finite.
     #[track_caller]
     pub fn done(self) -> Tensor {
-        let Record { mut out, op, site, mut history, reads_output } = self;
-        if let Some(seen) = &history.seen {
-            seen.check(op, site, &out);
-        }
-        if history.rules.is_empty() {
-            return out;
-        }
-        assert!(out.dtype().is_float(), "{op}: a result of type {} cannot carry a gradient", out.dtype());
+        let Record { out, op, site, mut history, reads_output } = self;
         if reads_output {
-            history.output = Some(Box::new((out.value.clone(), out.layout.clone())));
+            history.keep(&out);
         }
-        let links = Links::Live(Arc::new(history));
-        out.node = Some(Node::new(op, site, out.shape().clone(), out.dtype(), links));
-        out
+        out.recorded_at(site, op, history)
     }
 }

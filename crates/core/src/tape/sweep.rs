@@ -52,7 +52,8 @@ impl Sweep<'_> {
             for rule in &history.rules {
                 let inputs = &history.inputs[rule.targets.clone()];
                 let is_needed = |input: &Arc<Node>| needed.as_ref().is_none_or(|set| set.contains(&input.id));
-                let flags: SmallVec<[bool; 4]> = inputs.iter().map(is_needed).collect();
+                let mut flags: SmallVec<[bool; 4]> = SmallVec::new();
+                inputs.iter().for_each(|input| flags.push(is_needed(input)));
                 if !flags.contains(&true) {
                     continue;
                 }
@@ -64,7 +65,7 @@ impl Sweep<'_> {
                 }
                 let pull = |g: &Tensor| {
                     let _rule = part_of(&node);
-                    (rule.pull)(g, output.as_ref(), &flags)
+                    rule.pull.pull(g, output.as_ref(), inputs, &flags)
                 };
                 for (at, grad) in pull(&g).into_iter().enumerate().filter(|&(at, _)| flags[at]) {
                     let input = &inputs[at];
@@ -204,17 +205,15 @@ impl Hasher for Serial {
 impl Pending {
     /// Adds a contribution. Sums of half-precision gradients are held in `f32` and rounded once.
     fn add(&mut self, node: &Arc<Node>, g: Tensor) {
-        let g = match self.waiting.remove(&node.id) {
-            None => {
-                self.order.push(node.id);
-                g
-            }
-            Some((_, sum)) => {
-                let _sum = part_of(node);
-                if node.dtype.is_half() { sum.to(DType::F32) + g.to(DType::F32) } else { sum + g }
-            }
+        let Some((_, sum)) = self.waiting.get_mut(&node.id) else {
+            self.order.push(node.id);
+            self.waiting.insert(node.id, (node.clone(), g));
+            return;
         };
-        self.waiting.insert(node.id, (node.clone(), g));
+        let _sum = part_of(node);
+        // The sum is taken out, so that it may be written over.
+        let before = std::mem::replace(sum, g.clone());
+        *sum = if node.dtype.is_half() { before.to(DType::F32) + g.to(DType::F32) } else { before + g };
     }
 
     /// Adds a contribution to some places only, in memory if nothing else shares it; says whether there was a sum to add

@@ -8,8 +8,8 @@ use super::machine::{Input, Job, Worker, with_scratch};
 use super::map::count_cost;
 use super::plan::Purpose;
 use super::reduce::{self, Pieces, ROWS, Reduction};
-use super::small::{evaluate_small, is_small};
-use super::{axes, compute_dtype, straighten};
+use super::small::Small;
+use super::{axes, compute_dtype, straightened, with_copies};
 use crate::Cpu;
 use crate::axes::{BLOCK, Block, Grid};
 use crate::number::{Number, Wide, with_number};
@@ -29,13 +29,14 @@ pub fn fold(cpu: &Cpu, call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
     with_number!(compute_dtype(&call.args), T => run::<T>(cpu, call, fold, reduced))
 }
 
-fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
+fn run<T: Number>(cpu: &Cpu, call: Call, fold: Fold, reduced: &[bool]) -> Outputs {
     if let Some(results) = small::<T>(cpu, &call, fold, reduced) {
         return results;
     }
-    straighten(cpu, &mut call);
+    let copies = straightened(cpu, &call);
+    let call = with_copies(call, &copies);
     let kept: usize = call.shape.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| n).product();
-    let (outputs, shape) = (call.outputs.clone(), call.shape);
+    let (outputs, shape) = (call.outputs, call.shape);
     if shape.count() == 0 {
         let empty = vec![T::start(fold).widen(); kept];
         return outputs.iter().map(|&dtype| stored(cpu, dtype, &empty)).collect();
@@ -87,13 +88,14 @@ fn run<T: Number>(cpu: &Cpu, mut call: Call, fold: Fold, reduced: &[bool]) -> Ou
 /// The results of a small call that folds whole rows, if it is one.
 fn small<T: Number>(cpu: &Cpu, call: &Call, fold: Fold, reduced: &[bool]) -> Option<Outputs> {
     let tail = reduced.iter().rposition(|&r| !r).map_or(0, |axis| axis + 1);
-    if !is_small(call) || reduced[..tail].contains(&true) {
+    if reduced[..tail].contains(&true) {
         return None;
     }
+    let small = Small::of(call, call.program.compiled(Code::new))?;
     let [rows, len]: [usize; 2] = [call.shape[..tail].iter().product(), call.shape[tail..].iter().product()];
     let scratch = (0..call.outputs.len()).map(|_| None).collect();
     let mut outputs = Outputs::new();
-    evaluate_small::<T>(call, scratch, |machine| {
+    small.run::<T>(scratch, |machine| {
         for (k, &dtype) in call.outputs.iter().enumerate() {
             let mut wide: SmallVec<[T::Wide; 8]> = SmallVec::from_elem(T::Wide::default(), rows);
             T::fold_rows(fold, &machine.result(k)[..rows * len], len, &mut wide);

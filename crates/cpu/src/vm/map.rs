@@ -3,8 +3,8 @@
 use super::code::Code;
 use super::machine::{Access, Input, Job, Worker, store, with_scratch};
 use super::plan::{Key, Plan, Purpose};
-use super::small::{evaluate_small, is_small};
-use super::{NATIVE, NATIVE_BLOCK, NATIVE_ROW, axes, compute_dtype, far, flat_in_rows, straighten};
+use super::small::Small;
+use super::{NATIVE, NATIVE_BLOCK, NATIVE_ROW, axes, compute_dtype, far, flat_in_rows, straightened, with_copies};
 use crate::Cpu;
 use crate::axes::{BLOCK, Grid};
 use crate::number::{Number, with_number};
@@ -26,10 +26,15 @@ const MANY: usize = 8;
 
 /// See [`Backend::map`](cotangent_core::backend::Backend::map).
 pub fn map(cpu: &Cpu, call: Call) -> Outputs {
+    let code = call.program.compiled(Code::new);
+    if let Some(copy) = copied(cpu, &call, code) {
+        return SmallVec::from_iter([copy]);
+    }
     with_number!(compute_dtype(&call.args), T => {
-        let done = copied(cpu, &call).or_else(|| small::<T>(cpu, &call));
+        let done = small::<T>(cpu, &call, code);
         done.unwrap_or_else(|| {
-            let mut task = Task::new(cpu, call);
+            let copies = straightened(cpu, &call);
+            let mut task = Task::new(cpu, with_copies(call, &copies));
             run::<T>(cpu, std::slice::from_mut(&mut task));
             task.outputs()
         })
@@ -44,13 +49,11 @@ pub fn map_all(cpu: &Cpu, calls: Vec<Call>) -> Vec<Outputs> {
     };
     with_number!(dtype, T => {
         // Small ones are done at once.
-        let (mut tasks, mut done): (Vec<Task>, Vec<Option<Outputs>>) = (vec![], vec![]);
-        for call in calls {
-            done.push(small::<T>(cpu, &call));
-            if let Some(None) = done.last() {
-                tasks.push(Task::new(cpu, call));
-            }
-        }
+        let done: Vec<Option<Outputs>> = calls.iter().map(|call| small::<T>(cpu, call, call.program.compiled(Code::new))).collect();
+        let left: Vec<Call> = calls.into_iter().zip(&done).filter(|(_, done)| done.is_none()).map(|(call, _)| call).collect();
+        let copies: Vec<_> = left.iter().map(|call| straightened(cpu, call)).collect();
+        let pairs = left.into_iter().zip(&copies);
+        let mut tasks: Vec<Task> = pairs.map(|(call, copies)| Task::new(cpu, with_copies(call, copies))).collect();
         run::<T>(cpu, &mut tasks);
         let mut tasks = tasks.into_iter();
         let outputs = |done: Option<Outputs>| done.unwrap_or_else(|| tasks.next().expect("not done yet").outputs());
@@ -59,23 +62,20 @@ pub fn map_all(cpu: &Cpu, calls: Vec<Call>) -> Vec<Outputs> {
 }
 
 /// The result of a program that only copies its argument.
-fn copied(cpu: &Cpu, call: &Call) -> Option<Outputs> {
-    let x = call.args.first()?.view();
-    let code = call.program.compiled(Code::new);
-    if !code.identity || call.args.len() != 1 || call.outputs[0] != x.dtype {
+fn copied(cpu: &Cpu, call: &Call, code: &Code) -> Option<Storage> {
+    if !code.identity || call.outputs[0] != call.args[0].view().dtype {
         return None;
     }
+    let x = call.args[0].view();
     let mut out = cpu.buffer(x.dtype, call.shape.count());
     with_bits!(x.dtype.size(), T => pack(cpu, out.slice_mut::<T>(), x.storage.get::<HostBuffer>().slice(), x.layout));
-    Some(SmallVec::from_iter([Storage::new(out)]))
+    Some(Storage::new(out))
 }
 
 /// The results of a small call, if it is one.
-fn small<T: Number>(cpu: &Cpu, call: &Call) -> Option<Outputs> {
-    if !is_small(call) {
-        return None;
-    }
-    let count = call.shape.count();
+fn small<T: Number>(cpu: &Cpu, call: &Call, code: &Code) -> Option<Outputs> {
+    let small = Small::of(call, code)?;
+    let count = small.count;
     let mut buffers: SmallVec<[HostBuffer; 2]> = SmallVec::new();
     call.outputs.iter().for_each(|&dtype| buffers.push(cpu.buffer(dtype, count)));
     let (mut direct, mut converted) = (SmallVec::new(), SmallVec::<[_; 2]>::new());
@@ -87,7 +87,7 @@ fn small<T: Number>(cpu: &Cpu, call: &Call) -> Option<Outputs> {
             converted.push((k, buffer));
         }
     }
-    evaluate_small(call, direct, |machine| {
+    small.run(direct, |machine| {
         for (k, buffer) in converted {
             store(call.outputs[k], &machine.result(k)[..count], buffer.bytes_mut());
         }
@@ -116,10 +116,9 @@ struct Task<'a> {
 
 impl<'a> Task<'a> {
     fn new(cpu: &Cpu, mut call: Call<'a>) -> Task<'a> {
-        straighten(cpu, &mut call);
         let count = call.shape.count();
         let mut donors: SmallVec<[Option<usize>; 2]> = SmallVec::new();
-        for &dtype in &call.outputs {
+        for &dtype in call.outputs {
             let next = donor(&mut call.args, &donors, dtype, count);
             donors.push(next);
         }
@@ -193,18 +192,17 @@ fn run<T: Number>(cpu: &Cpu, tasks: &mut [Task]) {
         // Enough for all threads without dividing any.
         return cpu.threads.each(tasks.len(), tasks.iter_mut(), |task| {
             if task.call.shape.count() > 0 {
-                let dtypes = task.call.outputs.clone();
+                let dtypes = task.call.outputs;
                 let (job, outputs) = task.job::<T>();
-                blocks::<T>(&job, &dtypes, 0..job.grid.blocks, outputs);
+                blocks::<T>(&job, dtypes, 0..job.grid.blocks, outputs);
             }
         });
     }
-    let dtypes: SmallVec<[_; 1]> = tasks.iter().map(|task| task.call.outputs.clone()).collect();
-    let filled = tasks.iter_mut().zip(&dtypes).filter(|(task, _)| task.call.shape.count() > 0);
     let (mut jobs, mut memory): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) = Default::default();
-    for (task, dtypes) in filled {
+    for task in tasks.iter_mut().filter(|task| task.call.shape.count() > 0) {
+        let dtypes = task.call.outputs;
         let (job, outputs) = task.job::<T>();
-        jobs.push((job, &dtypes[..]));
+        jobs.push((job, dtypes));
         memory.push(outputs);
     }
     if !cpu.worth_threads(jobs.iter().map(|(job, _)| count_cost(job)).sum()) {

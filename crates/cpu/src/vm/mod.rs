@@ -40,23 +40,33 @@ fn axes(call: &Call, mergeable: impl Fn(usize, usize) -> bool) -> (Extents, Smal
 /// the cache when the next row needs them.
 const LONG: usize = 4096;
 
-/// Copies large arguments with long rows of scattered elements.
-fn straighten(cpu: &Cpu, call: &mut Call) {
+/// Copies of large arguments with long rows of scattered elements; see [`with_copies`].
+fn straightened(cpu: &Cpu, call: &Call) -> Vec<Option<(Storage, Layout)>> {
     let count = call.shape.count();
     if count < 16 * LONG {
-        return;
+        return vec![];
     }
-    for arg in &mut call.args {
+    let copy = |arg: &Arg| {
         let View { storage, layout, dtype } = arg.view();
         let repeats = layout.strides.iter().zip(call.shape.iter()).any(|(&stride, &n)| stride == 0 && n > 1);
         let scattered = call.shape.last().zip(layout.strides.last()).is_some_and(|(&n, &s)| n >= LONG && s.abs() > 1);
-        if repeats || !scattered {
-            continue;
-        }
-        let mut copy = cpu.buffer(dtype, count);
-        with_bits!(dtype.size(), B => pack(cpu, copy.slice_mut::<B>(), storage.get::<HostBuffer>().slice(), layout));
-        *arg = Arg::Owned(Storage::new(copy), Layout::contiguous(call.shape), dtype);
-    }
+        (scattered && !repeats).then(|| {
+            let mut copy = cpu.buffer(dtype, count);
+            with_bits!(dtype.size(), B => pack(cpu, copy.slice_mut::<B>(), storage.get::<HostBuffer>().slice(), layout));
+            (Storage::new(copy), Layout::contiguous(call.shape))
+        })
+    };
+    call.args.iter().map(copy).collect()
+}
+
+/// The call with copies in the place of its arguments, where there are any.
+fn with_copies<'b, 'a: 'b>(call: Call<'a>, copies: &'b [Option<(Storage, Layout)>]) -> Call<'b> {
+    let Call { program, uniforms, args, shape, outputs } = call;
+    let copied = |(k, arg): (usize, Arg<'a>)| match copies.get(k) {
+        Some(Some((storage, layout))) => Arg::Shared(View { storage, layout, dtype: arg.view().dtype }),
+        _ => arg,
+    };
+    Call { program, uniforms, args: args.into_iter().enumerate().map(copied).collect(), shape, outputs }
 }
 
 /// Elements from which on a program becomes machine code.
