@@ -20,10 +20,13 @@ const PART: usize = 1 << 21;
 /// Tiles are not cut further below so many rows and columns.
 const ROWS: usize = 48;
 const COLUMNS: usize = 48;
-/// Rows that the kernel takes at a time, or a multiple of them.
+/// Rows that the kernel takes at a time, or a multiple of them, and columns.
 const ROW_UNIT: usize = 12;
+const COLUMN_UNIT: usize = 16;
 /// About the most tiles of one product. What is copied for each is less, the larger they are.
 const TILES: usize = 32;
+/// So many are enough for a few threads where more would copy more.
+const ENOUGH: usize = 8;
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
@@ -193,11 +196,16 @@ fn floats<T: Factor>(cpu: &Cpu, a: Batch<T>, b: Batch<T>, dtype: DType) -> Stora
 fn tile_size([m, k, n]: [usize; 3], copies_left: bool) -> [usize; 2] {
     let [mut rows, mut columns] = [m, n];
     let part = PART.max(m * n * k / TILES);
-    while rows * columns * k > part {
+    loop {
+        // Each row of tiles copies the right factor again. If the left one is copied, too, each column of tiles does that
+        // again, which is more: rows are cut first.
+        let enough = copies_left && m.div_ceil(rows) * n.div_ceil(columns) >= ENOUGH;
+        if rows * columns * k <= if enough { 2 * part } else { part } {
+            break;
+        }
         let [wide, tall] = [columns >= 2 * COLUMNS, rows >= 2 * ROWS];
-        // Each row of tiles copies the right factor again, and each column of tiles the left one if that is copied at all.
-        match (wide && (columns >= rows || !(copies_left && tall)), tall) {
-            (true, _) => columns = columns.div_ceil(2).next_multiple_of(COLUMNS),
+        match (wide && !(enough || copies_left && tall), tall) {
+            (true, _) => columns = columns.div_ceil(2).next_multiple_of(COLUMN_UNIT),
             (_, true) => rows = rows.div_ceil(2).next_multiple_of(ROW_UNIT),
             _ => break,
         }
