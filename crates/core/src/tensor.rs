@@ -181,7 +181,7 @@ impl Tensor {
 
     /// The same value without history.
     pub fn detach(&self) -> Tensor {
-        Tensor { node: None, ..self.clone() }
+        self.with_layout(self.layout.clone())
     }
 
     /// Makes [`backward`](Tensor::backward) report the gradient by this intermediate result, too.

@@ -199,8 +199,11 @@ impl Step {
         if shape.count() < args[0].device().backend().defers_from() || EAGER.get() || is_anomaly_mode() {
             return None;
         }
-        let reads = |(k, x): (usize, &Given)| traced.program.reads(k).then(|| x.detach());
-        let args: SmallVec<[Option<Tensor>; 4]> = args.iter().enumerate().map(reads).collect();
+        let mut own: SmallVec<[Option<Tensor>; 4]> = SmallVec::new();
+        for (k, x) in args.iter().enumerate() {
+            own.push(traced.program.reads(k).then(|| x.detach()));
+        }
+        let args = own;
         // Half precision rounds after every operation, and integers are computed as such.
         let dtype = args.iter().flatten().map(Tensor::dtype).find(|dtype| *dtype != DType::Bool)?;
         let computes = |output: &DType| *output == dtype || *output == DType::Bool;

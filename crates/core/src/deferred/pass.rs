@@ -12,6 +12,9 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Steps of a pass that is not short.
+const TYPICAL: usize = 8;
+
 /// Steps that are evaluated together.
 pub(super) struct Pass {
     shape: Shape,
@@ -40,8 +43,10 @@ impl Out {
 
 impl Pass {
     pub(super) fn new(shape: &Shape, dtype: DType) -> Pass {
-        let (steps, parts, leaves, uniforms, inner) = Default::default();
-        Pass { shape: shape.clone(), dtype, steps, parts, leaves, uniforms, inner }
+        let (steps, parts, inner) =
+            (Vec::with_capacity(TYPICAL), Vec::with_capacity(TYPICAL), Vec::with_capacity(TYPICAL));
+        let leaves = Vec::with_capacity(LEAVES);
+        Pass { shape: shape.clone(), dtype, steps, parts, leaves, uniforms: Uniforms::new(), inner }
     }
 
     pub(super) fn insts(&self) -> usize {
@@ -57,7 +62,10 @@ impl Pass {
         if let Some(at) = self.position(step) {
             return at;
         }
-        let wires = step.args.iter().map(|x| x.as_ref().map_or(Wire::Unread, |x| self.wire(x))).collect();
+        let mut wires = SmallVec::new();
+        for x in &step.args {
+            wires.push(x.as_ref().map_or(Wire::Unread, |x| self.wire(x)));
+        }
         let uniforms = self.slots(&step.traced);
         self.parts.push(Part { program: step.traced.program.clone(), wires, uniforms });
         self.steps.push(step.clone());
@@ -84,7 +92,8 @@ impl Pass {
 
     /// Places of a step's uniforms among those of the pass; equal numbers share one, so that equal instructions do, too.
     fn slots(&mut self, Traced { program, uniforms }: &Traced) -> SmallVec<[u16; 4]> {
-        let mut slots: SmallVec<[u16; 4]> = (0..uniforms.len()).map(|k| self.slot(&uniforms[k..=k])).collect();
+        let mut slots: SmallVec<[u16; 4]> = SmallVec::new();
+        uniforms.chunks(1).for_each(|one| slots.push(self.slot(one)));
         if program.draws() {
             // Random numbers read four in a row.
             for inst in program.insts() {

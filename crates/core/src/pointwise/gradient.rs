@@ -32,7 +32,7 @@ pub(super) struct Pullback {
     shape: Shape,
     /// The arguments that the derivative reads, by position.
     saved: SmallVec<[(usize, Tensor); 1]>,
-    folding: Option<Folding>,
+    folding: Option<Box<Folding>>,
 }
 
 /// The positions of bits.
@@ -79,7 +79,7 @@ impl Pullback {
         if folding.fold != Fold::Sum {
             self.saved = args.iter().map(|x| Tensor::clone(x)).enumerate().collect();
         }
-        self.folding = Some(folding);
+        self.folding = Some(Box::new(folding));
     }
 
     /// The result of the operation, on the tape if it has a gradient.

@@ -47,12 +47,23 @@ pub struct Node {
 pub(crate) type Hook = dyn Fn(&Tensor) -> Option<Tensor> + Send + Sync;
 
 /// What a node knows of its past.
-#[derive(Clone)]
 enum Links {
     Leaf,
-    Live(Arc<History>),
+    Live(History),
+    /// A sweep passed here and kept what it may need again; another may be at work on it.
+    Retained(Arc<History>),
     /// A sweep passed here and freed the saved tensors.
     Consumed(&'static Location<'static>),
+}
+
+impl Links {
+    fn history(&self) -> Option<&History> {
+        match self {
+            Links::Live(history) => Some(history),
+            Links::Retained(history) => Some(history),
+            Links::Leaf | Links::Consumed(_) => None,
+        }
+    }
 }
 
 /// Inputs of an operation and the rules for their gradients.
@@ -157,18 +168,13 @@ impl Node {
 
     /// What anomaly mode saw of the operation's inputs, a line each; nothing if it was off, or a sweep has passed.
     pub(crate) fn seen(&self) -> String {
-        match &*lock(&self.links) {
-            Links::Live(history) => history.seen.as_ref().map(|seen| seen.lines()).unwrap_or_default(),
-            _ => String::new(),
-        }
+        let links = lock(&self.links);
+        links.history().and_then(|history| history.seen.as_ref()).map(|seen| seen.lines()).unwrap_or_default()
     }
 
     /// Inputs of the operation; none for a leaf or where a sweep has passed.
     pub(crate) fn inputs(&self) -> SmallVec<[Arc<Node>; 2]> {
-        match &*lock(&self.links) {
-            Links::Live(history) => history.inputs.clone(),
-            _ => SmallVec::new(),
-        }
+        lock(&self.links).history().map(|history| history.inputs.clone()).unwrap_or_default()
     }
 }
 
@@ -176,7 +182,12 @@ impl Drop for Node {
     fn drop(&mut self) {
         LIVE.fetch_sub(1, Ordering::Relaxed);
         let links = std::mem::replace(self.links.get_mut().unwrap_or_else(PoisonError::into_inner), Links::Leaf);
-        if let Links::Live(history) = links {
+        let history = match links {
+            Links::Live(history) => Some(history),
+            Links::Retained(history) => Arc::into_inner(history),
+            Links::Leaf | Links::Consumed(_) => None,
+        };
+        if let Some(history) = history {
             discard(history);
         }
     }
@@ -184,14 +195,14 @@ impl Drop for Node {
 
 /// Histories that wait for the outermost [`discard`] of their thread. Without a destructor, so that it is there until
 /// the thread's very end: tensors may be kept in thread-local variables, too.
-type Discarded = RefCell<Option<ManuallyDrop<Vec<Arc<History>>>>>;
+type Discarded = RefCell<Option<ManuallyDrop<Vec<History>>>>;
 
 thread_local! {
     static DISCARDED: Discarded = const { RefCell::new(None) };
 }
 
 /// Drops a history without recursion: dropping it drops nodes, whose histories queue up here.
-fn discard(history: Arc<History>) {
+fn discard(history: History) {
     let outermost = DISCARDED.with_borrow_mut(|queue| match queue {
         Some(waiting) => {
             waiting.push(history);

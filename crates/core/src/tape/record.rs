@@ -54,8 +54,7 @@ impl Tensor {
         }
         if !history.rules.is_empty() {
             assert!(self.dtype().is_float(), "{op}: a result of type {} cannot carry a gradient", self.dtype());
-            let links = Links::Live(Arc::new(history));
-            self.node = Some(Node::new(op, site, self.shape().clone(), self.dtype(), links));
+            self.node = Some(Node::new(op, site, self.shape().clone(), self.dtype(), Links::Live(history)));
         }
         self
     }

@@ -4,6 +4,7 @@ use super::anomaly::Trace;
 use super::*;
 use crate::deferred::evaluate;
 use crate::profile;
+use std::ops::Deref;
 
 /// One backward sweep; see [`crate::autograd`] for its public faces.
 pub(crate) struct Sweep<'a> {
@@ -105,18 +106,27 @@ impl Sweep<'_> {
 
     /// The node's history; it is freed behind the sweep unless retained.
     #[track_caller]
-    fn history(&self, node: &Node) -> Option<Arc<History>> {
+    fn history(&self, node: &Node) -> Option<Past> {
         let mut links = lock(&node.links);
-        match &*links {
-            Links::Leaf => None,
+        if matches!(*links, Links::Leaf) {
+            return None;
+        }
+        match std::mem::replace(&mut *links, Links::Consumed(self.site)) {
+            Links::Leaf => unreachable!("it is no leaf"),
+            Links::Live(history) if !self.retain => Some(Past::Own(history)),
             Links::Live(history) => {
-                let history = history.clone();
-                if !self.retain {
-                    *links = Links::Consumed(self.site);
-                }
-                Some(history)
+                let history = Arc::new(history);
+                *links = Links::Retained(history.clone());
+                Some(Past::Retained(history))
             }
-            &Links::Consumed(at) => {
+            Links::Retained(history) => {
+                if self.retain {
+                    *links = Links::Retained(history.clone());
+                }
+                Some(Past::Retained(history))
+            }
+            Links::Consumed(at) => {
+                *links = Links::Consumed(at);
                 drop(links);
                 panic!(
                     "backward: the graph of `{}` (recorded at {}) was already consumed by the backward sweep at {at}; \
@@ -124,6 +134,22 @@ impl Sweep<'_> {
                     node.op, node.site, self.site
                 )
             }
+        }
+    }
+}
+
+/// A history, and whether others hold it, too.
+enum Past {
+    Own(History),
+    Retained(Arc<History>),
+}
+
+impl Deref for Past {
+    type Target = History;
+    fn deref(&self) -> &History {
+        match self {
+            Past::Own(history) => history,
+            Past::Retained(history) => history,
         }
     }
 }

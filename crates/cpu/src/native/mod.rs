@@ -78,7 +78,8 @@ fn available() -> impl Iterator<Item = usize> {
 }
 
 impl Native {
-    /// Steps on elements of `size` bytes, most of which come from memory if `far`. `None` if they are not simple, need too many registers, or cannot become code here.
+    /// Steps on elements of `size` bytes, most of which come from memory if `far`. `None` if they are not simple, need too
+    /// many registers, or cannot become code here.
     pub fn new(size: usize, steps: &[Step], outside: impl Fn(u16) -> Outside, sink: Sink, far: bool) -> Option<Native> {
         // In double precision the lanes would need more registers than there are.
         if size != 4 && matches!(sink, Sink::Combine(..)) {
@@ -128,41 +129,54 @@ impl Native {
             return;
         }
         let stride = |place: u16| strides.get(place as usize).copied().unwrap_or(0);
-        let mut pointers: SmallVec<[usize; 24]> = SmallVec::new();
+        // All pointers, then the bytes by which each goes on from one row to the next.
+        let count = self.pointers.len() + self.flats.len() + self.combined.len();
+        let mut pointers: SmallVec<[usize; 24]> = SmallVec::from_elem(0, 2 * count);
+        let (firsts, steps) = pointers.split_at_mut(count);
+        let mut slots = firsts.iter_mut().zip(steps);
+        let mut push = |pointer, step: usize| {
+            let slot = slots.next().expect("there is one for each");
+            (*slot.0, *slot.1) = (pointer, step * self.size);
+        };
         for &(place, written) in &self.pointers {
             let reach = (rows - 1) * stride(place) + len;
             let memory = match places[place as usize] {
                 Place::Overwritten(by) => by,
                 _ => place,
             };
-            pointers.push(match &mut places[memory as usize] {
+            let pointer = match &mut places[memory as usize] {
                 Place::Write(values) => values[..reach].as_mut_ptr().expose_provenance(),
                 Place::Read(values) if !written => values[..reach].as_ptr().expose_provenance(),
                 _ => unreachable!("results go to places that can be written"),
-            });
+            };
+            push(pointer, stride(place));
         }
         for &place in &self.flats {
             let reach = (rows - 1) * stride(place) + 1;
-            pointers.push(places[place as usize].get()[..reach].as_ptr().expose_provenance());
+            push(places[place as usize].get()[..reach].as_ptr().expose_provenance(), stride(place));
         }
         for &place in &self.combined {
             let Place::Write(to) = &mut places[place as usize] else { unreachable!("lanes go to places of their own") };
-            pointers.push(to[..rows * STORED].as_mut_ptr().expose_provenance());
+            push(to[..rows * STORED].as_mut_ptr().expose_provenance(), STORED);
         }
-        let read = self.pointers.iter().map(|&(place, _)| place).chain(self.flats.iter().copied());
-        pointers.extend(read.map(|place| stride(place) * self.size));
-        pointers.extend(self.combined.iter().map(|_| STORED * self.size));
         let rest = len * self.size % self.width;
-        table.0[0] = match self.width {
-            64 => Lanes([(1 << (rest / self.size)) - 1, 0, 0, 0]),
-            _ => Lanes(std::array::from_fn(|k| {
-                let set = |byte: usize| if byte < rest { !0u32 as u64 } else { 0 };
-                set(8 * k) | set(8 * k + 4) << 32
-            })),
-        };
+        if rest > 0 {
+            table.0[0] = self.mask(rest);
+        }
         let numbers = [len * self.size - rest, rest, rows, pointers.as_mut_ptr().expose_provenance()];
         table.0[each] = Lanes(numbers.map(|number| number as u64));
         self.call(&mut pointers, &mut table.0);
+    }
+
+    /// Chooses the first bytes of a vector.
+    fn mask(&self, bytes: usize) -> Lanes {
+        match self.width {
+            64 => Lanes([(1 << (bytes / self.size)) - 1, 0, 0, 0]),
+            _ => Lanes(std::array::from_fn(|k| {
+                let set = |byte: usize| if byte < bytes { !0u32 as u64 } else { 0 };
+                set(8 * k) | set(8 * k + 4) << 32
+            })),
+        }
     }
 
     /// Calls the code with pointers and a table as [`emit`] describes them.

@@ -256,15 +256,19 @@ fn split<'a>(rest: &mut Chunks<'a>, dtypes: &[DType], len: usize) -> Chunks<'a> 
 fn blocks<T: Number>(job: &Job, dtypes: &[DType], range: Range<usize>, mut outputs: Chunks) {
     with_scratch(job.scratch(), |scratch: &mut [T]| {
         let mut worker = Worker::new(job, scratch);
+        let mut chunks = Chunks::new();
         for number in range {
             let block = job.grid.block(number);
-            let mut chunks = split(&mut outputs, dtypes, block.len);
+            chunks.clear();
+            for (rest, dtype) in outputs.iter_mut().zip(dtypes) {
+                chunks.push(take_front(rest, block.len * dtype.size()));
+            }
             worker.load(&block, &chunks);
             for (k, chunk) in chunks.iter_mut().enumerate().filter(|&(k, _)| dtypes[k] == T::DTYPE) {
                 worker.machine.direct(k, cast_mut(std::mem::take(chunk)));
             }
             worker.machine.run(block.start, block.len);
-            for (k, chunk) in chunks.into_iter().enumerate().filter(|&(k, _)| dtypes[k] != T::DTYPE) {
+            for (k, chunk) in chunks.iter_mut().enumerate().filter(|&(k, _)| dtypes[k] != T::DTYPE) {
                 store(dtypes[k], &worker.machine.result(k)[..block.len], chunk);
             }
         }
