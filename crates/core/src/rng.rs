@@ -32,16 +32,14 @@ pub fn words(ticket: [u32; 4], group: u64) -> [u32; 4] {
     philox([ticket[0], ticket[1]], [group as u32, (group >> 32) as u32 ^ ticket[2], ticket[3], 0])
 }
 
-/// [`words`] of consecutive groups: `result[word][k]` belongs to `group + k`. Compilers vectorize it.
+/// [`words`] of consecutive groups: `to[word][k]` becomes that of `group + k`. Compilers vectorize it.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // four arrays are written at one index
-pub fn words_lanes<const N: usize>(ticket: [u32; 4], group: u64) -> [[u32; N]; 4] {
-    let mut result = [[0; N]; 4];
+pub fn words_lanes<const N: usize>(ticket: [u32; 4], group: u64, to: &mut [[u32; N]; 4]) {
     for k in 0..N {
         let [a, b, c, d] = words(ticket, group + k as u64);
-        (result[0][k], result[1][k], result[2][k], result[3][k]) = (a, b, c, d);
+        (to[0][k], to[1][k], to[2][k], to[3][k]) = (a, b, c, d);
     }
-    result
 }
 
 /// 24 random bits as a number in [0, 1).

@@ -28,24 +28,33 @@ impl<T: Float> Kernel for Fill<'_, T> {
     fn run<F: Fma>(self) {
         let Fill { draw, ticket, start, to } = self;
         let per_group = if draw == Draw::Uniform { 4 } else { 2 };
-        let mut numbers = [<T as Number>::of(0.0); 4 * GROUPS];
-        let numbers = &mut numbers[..per_group * GROUPS];
         // The first group may have begun before the slice, and the last may end behind it.
         let mut skip = (start % per_group as u64) as usize;
         let mut group = start / per_group as u64;
+        let mut words = [[0; GROUPS]; 4];
         let mut left = to;
         while !left.is_empty() {
-            let w = words_lanes::<GROUPS>(ticket, group);
-            match draw {
-                Draw::Uniform => uniforms(&w, numbers),
-                Draw::Uniform53 => uniforms53(&w, numbers),
-                Draw::Normal => normals::<F, T>(&w, numbers),
-            }
-            let count = usize::min(left.len(), numbers.len() - skip);
+            let count = usize::min(left.len(), per_group * GROUPS - skip);
             let (now, later) = left.split_at_mut(count);
-            now.copy_from_slice(&numbers[skip..skip + count]);
+            words_lanes(ticket, group, &mut words);
+            if count == per_group * GROUPS {
+                convert::<F, T>(draw, &words, now);
+            } else {
+                let mut numbers = [<T as Number>::of(0.0); 4 * GROUPS];
+                convert::<F, T>(draw, &words, &mut numbers[..per_group * GROUPS]);
+                now.copy_from_slice(&numbers[skip..skip + count]);
+            }
             (left, skip, group) = (later, 0, group + GROUPS as u64);
         }
+    }
+}
+
+#[inline(always)]
+fn convert<F: Fma, T: Float>(draw: Draw, words: &[[u32; GROUPS]; 4], to: &mut [T]) {
+    match draw {
+        Draw::Uniform => uniforms(words, to),
+        Draw::Uniform53 => uniforms53(words, to),
+        Draw::Normal => normals::<F, T>(words, to),
     }
 }
 

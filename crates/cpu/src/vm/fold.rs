@@ -66,7 +66,7 @@ fn run<T: Number>(cpu: &Cpu, call: Call, fold: Fold, reduced: &[bool]) -> Output
     let uniforms = call.uniforms;
     let job = match native {
         Some(plan) => Job { code, uniforms, grid, inputs, plan, width: BLOCK },
-        None => Job::new::<T>(code, uniforms, grid, inputs, Purpose::Inspect),
+        None => Job::new::<T>(code, uniforms, grid, inputs, Purpose::Inspect, BLOCK),
     };
     let native = is_native.then_some(Reduction { job: &job, fold });
     let mut partials = plan.run::<T>(cpu, &job, fold, native.as_ref());

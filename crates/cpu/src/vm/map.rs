@@ -6,7 +6,7 @@ use super::plan::{Key, Plan, Purpose};
 use super::small::Small;
 use super::{NATIVE, NATIVE_BLOCK, NATIVE_ROW, axes, compute_dtype, far, flat_in_rows, straightened, with_copies};
 use crate::Cpu;
-use crate::axes::{BLOCK, Grid};
+use crate::axes::Grid;
 use crate::number::{Number, with_number};
 use crate::strided::{cast_mut, pack, take_front, with_bits};
 use cotangent_core::backend::{Arg, Call, Outputs, Storage};
@@ -20,6 +20,10 @@ use std::sync::Arc;
 const ITEM: usize = 32 * 1024;
 /// Elements that one thread takes at a time, at most.
 const LARGEST_ITEM: usize = 128 * 1024;
+
+/// Elements of a block where not all of the program is machine code: enough that what is done before each does not matter,
+/// and a few of them stay in the first-level cache.
+const WIDE: usize = 2048;
 
 /// Tasks for each thread from which on none is divided.
 const MANY: usize = 8;
@@ -143,7 +147,7 @@ impl<'a> Task<'a> {
         let native = native_plan::<T>(call, code, &extents, &strides);
         let grid = match native {
             Some(_) => Grid::new(extents.clone(), extents.len().saturating_sub(2), NATIVE_BLOCK),
-            None => Grid::new(extents, 0, BLOCK),
+            None => Grid::new(extents, 0, WIDE),
         };
         let mut outputs: Chunks = donors.iter().map(|_| Default::default()).collect();
         for (output, buffer) in outputs.iter_mut().zip(buffers) {
@@ -167,7 +171,7 @@ impl<'a> Task<'a> {
         }
         let job = match native {
             Some(plan) => Job { code, uniforms: call.uniforms, grid, inputs, plan, width: 1 },
-            None => Job::new::<T>(code, call.uniforms, grid, inputs, Purpose::Store),
+            None => Job::new::<T>(code, call.uniforms, grid, inputs, Purpose::Store, WIDE),
         };
         (job, outputs)
     }

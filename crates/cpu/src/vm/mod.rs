@@ -13,7 +13,7 @@ pub use fold::fold;
 pub use map::{map, map_all};
 
 use crate::Cpu;
-use crate::axes::{BLOCK, Extents, Grid};
+use crate::axes::{Extents, Grid};
 use crate::number::Number;
 use crate::strided::{pack, with_bits};
 use code::Code;
@@ -99,13 +99,14 @@ fn far(mut bytes: impl Iterator<Item = usize>) -> bool {
 }
 
 impl<'a> Job<'a> {
-    /// A job on blocks of [`BLOCK`] elements.
+    /// A job on blocks of up to `width` elements.
     fn new<T: Number>(
         code: &'a Code,
         uniforms: &'a [f64],
         grid: Grid,
         inputs: SmallVec<[Input<'a>; 4]>,
         purpose: Purpose,
+        width: usize,
     ) -> Job<'a> {
         let first = grid.cut + (grid.block_places() == 1) as usize;
         let flat = inputs.iter().enumerate().fold(0, |flat, (k, input)| {
@@ -115,7 +116,7 @@ impl<'a> Job<'a> {
         let many = grid.extents.iter().product::<usize>() >= NATIVE;
         let far = far(inputs.iter().map(|x| x.bytes.len()));
         let plan = code.plan(Key { size: size_of::<T>(), flat, purpose, native: many && T::DTYPE.is_float(), far });
-        Job { code, uniforms, grid, inputs, plan, width: BLOCK }
+        Job { code, uniforms, grid, inputs, plan, width }
     }
 }
 
