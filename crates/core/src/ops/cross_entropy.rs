@@ -129,19 +129,20 @@ impl CrossEntropy {
         let chosen = plain.gather_for("cross_entropy", axis, &labels.index);
         let own = |[x, z, w]: [Expr; 3], [certain]: [Expr; 1]| w.eq(0.0).select(0.0, certain * w * (z - x));
         let mut losses = pointwise_with([certain], own).call([&chosen, &total.detach(), &labels.weight]);
-        let uniform = self.uniform(x, labels.axis);
-        let mut spread = x.device().full((), 0.0, x.dtype());
-        if self.smoothing > 0.0 {
+        let uniform = (self.smoothing > 0.0).then(|| self.uniform(x, labels.axis));
+        if let Some(uniform) = &uniform {
             let terms = pointwise(|[x, z, u]| u * (z - x));
-            let others = terms.fold(Fold::Sum, keep(axis), [&plain, &total.detach(), &uniform]);
+            let others = terms.fold(Fold::Sum, keep(axis), [&plain, &total.detach(), uniform]);
             losses = pointwise(|[l, o, v]| v.select(l + o, l)).call([&losses, &others, &labels.valid]);
-            spread = uniform.sum(..);
         }
         let classes = x.shape()[labels.axis];
         let places = x.device().arange(0.0, classes as f64, 1.0, x.dtype()).reshape(vector_shape(x, labels.axis));
         // Few arguments make a fast map: what is per sample is computed before, and an ignored label is −1.
-        let marked = pointwise(|[t, v]| v.select(t, -1.0)).call([&labels.index, &labels.valid]).to(x.dtype());
-        let (weight, smooth) = (labels.weight.clone(), self.smoothing > 0.0);
+        let marked = match self.ignored {
+            Some(_) => &pointwise(|[t, v]| v.select(t, -1.0)).call([&labels.index, &labels.valid]),
+            None => &labels.index,
+        };
+        let (marked, weight) = (marked.to(x.dtype()), labels.weight.clone());
         let factors = |[g, w, s]: [Expr; 3], [certain]: [Expr; 1]| [g * (certain * w + s), g * (certain * w)];
         let hard = |[x, z, p, t, k]: [Expr; 5]| t.lt(0.0).select(0.0, p * ((x - z).exp() - t.eq(k)));
         let soft = |[x, z, p, t, k, q, g, u]: [Expr; 8]| {
@@ -150,13 +151,13 @@ impl CrossEntropy {
         losses
             .record("cross_entropy")
             .wrt(x, [x, &total], move |g, [x, total]| {
-                let [p, q] = pointwise_with([certain], factors).named("cross_entropy").call([g, &weight, &spread]);
-                if smooth {
-                    let args = [x, total, &p, &marked, &places, &q, g, &uniform];
-                    pointwise(soft).named("cross_entropy").call(args)
-                } else {
-                    pointwise(hard).named("cross_entropy").call([x, total, &p, &marked, &places])
-                }
+                let Some(uniform) = &uniform else {
+                    let p = pointwise(|[g, w]| g * w).named("cross_entropy").call([g, &weight]);
+                    return pointwise(hard).named("cross_entropy").call([x, total, &p, &marked, &places]);
+                };
+                let factors = pointwise_with([certain], factors).named("cross_entropy");
+                let [p, q] = factors.call([g, &weight, &uniform.sum(..)]);
+                pointwise(soft).named("cross_entropy").call([x, total, &p, &marked, &places, &q, g, uniform])
             })
             .done()
     }
@@ -175,9 +176,15 @@ impl CrossEntropy {
         match self.reduction {
             Reduction::None => losses.squeeze(labels.axis as isize),
             Reduction::Sum => losses.sum(..),
+            Reduction::Mean if self.counts_all() => losses.sum(..) / losses.count() as f64,
             Reduction::Mean => losses.sum(..) / labels.weight.sum(..),
             Reduction::BatchMean => losses.sum(..) / losses.shape()[0] as f64,
         }
+    }
+
+    /// Whether each sample counts once.
+    fn counts_all(&self) -> bool {
+        self.ignored.is_none() && self.weights.is_none()
     }
 
     #[track_caller]
@@ -238,11 +245,14 @@ impl Labels {
                 x.shape()
             );
         }
-        let labels = labels.to(DType::I64).reshape(&one);
+        let (labels, dtype) = (labels.to(DType::I64).reshape(&one), x.dtype().widened());
+        if options.counts_all() {
+            let [valid, weight] = [DType::Bool, dtype].map(|dtype| x.device().ones(&one, dtype));
+            return Labels { axis, index: labels, valid, weight };
+        }
         let ignored = options.ignored.unwrap_or(i64::MIN) as f64;
         let valid = pointwise(move |[t]| t.ne(ignored)).call([&labels]);
         let index = pointwise(|[t, v]| v.select(t, 0.0)).call([&labels, &valid]);
-        let dtype = x.dtype().widened();
         let weight = match &options.weights {
             None => valid.to(dtype),
             Some(_) => {

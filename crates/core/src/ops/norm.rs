@@ -224,23 +224,23 @@ impl Group {
     /// μ, σ² and 1/√(σ² + ε) of x; without centering, μ is 0.
     #[track_caller]
     fn statistics(&self, op: &'static str, x: &Tensor) -> [Tensor; 3] {
-        let zero = number(x, 0.0);
         let mut rows = Rows::new(op, &self.mask);
-        let [x, mut mean] = rows.inputs([x, &zero]);
-        if self.centered {
-            let [sum] = rows.fold(Fold::Sum, [x], |[x]| [x]);
-            [mean] = rows.map([sum], [self.count], |[sum], [n]| [sum / n]);
-        }
-        let [squares] = rows.fold(Fold::Sum, [x, mean], |[x, m]| [(x - m).square()]);
-        let [var, scale] = rows.map([squares], [self.count, self.eps], |[squares], [n, eps]| {
+        let [elements] = rows.inputs([x]);
+        let scales = |[squares]: [Expr; 1], [n, eps]: [Expr; 2]| {
             let var = squares / n;
             [var, (var + eps).rsqrt()]
-        });
-        if self.centered {
-            return rows.run([mean, var, scale]);
+        };
+        if !self.centered {
+            let [squares] = rows.fold(Fold::Sum, [elements], |[x]| [x.square()]);
+            let [var, scale] = rows.map([squares], [self.count, self.eps], scales);
+            let [var, scale] = rows.run([var, scale]);
+            return [number(x, 0.0), var, scale];
         }
-        let [var, scale] = rows.run([var, scale]);
-        [zero, var, scale]
+        let [sum] = rows.fold(Fold::Sum, [elements], |[x]| [x]);
+        let [mean] = rows.map([sum], [self.count], |[sum], [n]| [sum / n]);
+        let [squares] = rows.fold(Fold::Sum, [elements, mean], |[x, m]| [(x - m).square()]);
+        let [var, scale] = rows.map([squares], [self.count, self.eps], scales);
+        rows.run([mean, var, scale])
     }
 
     /// Gradients by x, weight and bias. With r = 1/√(σ² + ε), x̂ = (x − μ)·r and h = g·weight they are
