@@ -195,15 +195,14 @@ pub(crate) fn with_prologue(
 }
 
 impl Step {
-    fn new(traced: &Traced, args: &[Given], shape: &Shape, outputs: &[DType]) -> Option<Step> {
-        if shape.count() < args[0].device().backend().defers_from() || EAGER.get() || is_anomaly_mode() {
+    fn new(traced: &Traced, given: &[Given], shape: &Shape, outputs: &[DType]) -> Option<Step> {
+        if shape.count() < given[0].device().backend().defers_from() || EAGER.get() || is_anomaly_mode() {
             return None;
         }
-        let mut own: SmallVec<[Option<Tensor>; 4]> = SmallVec::new();
-        for (k, x) in args.iter().enumerate() {
-            own.push(traced.program.reads(k).then(|| x.detach()));
+        let mut args: SmallVec<[Option<Tensor>; 4]> = SmallVec::new();
+        for (k, x) in given.iter().enumerate() {
+            args.push(traced.program.reads(k).then(|| x.detach()));
         }
-        let args = own;
         // Half precision rounds after every operation, and integers are computed as such.
         let dtype = args.iter().flatten().map(Tensor::dtype).find(|dtype| *dtype != DType::Bool)?;
         let computes = |output: &DType| *output == dtype || *output == DType::Bool;

@@ -43,10 +43,15 @@ impl Out {
 
 impl Pass {
     pub(super) fn new(shape: &Shape, dtype: DType) -> Pass {
-        let (steps, parts, inner) =
-            (Vec::with_capacity(TYPICAL), Vec::with_capacity(TYPICAL), Vec::with_capacity(TYPICAL));
-        let leaves = Vec::with_capacity(LEAVES);
-        Pass { shape: shape.clone(), dtype, steps, parts, leaves, uniforms: Uniforms::new(), inner }
+        Pass {
+            shape: shape.clone(),
+            dtype,
+            steps: Vec::with_capacity(TYPICAL),
+            parts: Vec::with_capacity(TYPICAL),
+            leaves: Vec::with_capacity(LEAVES),
+            uniforms: Uniforms::new(),
+            inner: Vec::with_capacity(TYPICAL),
+        }
     }
 
     pub(super) fn insts(&self) -> usize {

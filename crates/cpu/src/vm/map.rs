@@ -53,11 +53,13 @@ pub fn map_all(cpu: &Cpu, calls: Vec<Call>) -> Vec<Outputs> {
     };
     with_number!(dtype, T => {
         // Small ones are done at once.
-        let done: Vec<Option<Outputs>> = calls.iter().map(|call| small::<T>(cpu, call, call.program.compiled(Code::new))).collect();
-        let left: Vec<Call> = calls.into_iter().zip(&done).filter(|(_, done)| done.is_none()).map(|(call, _)| call).collect();
+        let at_once = |call: &Call| small::<T>(cpu, call, call.program.compiled(Code::new));
+        let done: Vec<Option<Outputs>> = calls.iter().map(at_once).collect();
+        let left: Vec<Call> =
+            calls.into_iter().zip(&done).filter(|(_, done)| done.is_none()).map(|(call, _)| call).collect();
         let copies: Vec<_> = left.iter().map(|call| straightened(cpu, call)).collect();
-        let pairs = left.into_iter().zip(&copies);
-        let mut tasks: Vec<Task> = pairs.map(|(call, copies)| Task::new(cpu, with_copies(call, copies))).collect();
+        let task = |(call, copies)| Task::new(cpu, with_copies(call, copies));
+        let mut tasks: Vec<Task> = left.into_iter().zip(copies.iter().map(Vec::as_slice)).map(task).collect();
         run::<T>(cpu, &mut tasks);
         let mut tasks = tasks.into_iter();
         let outputs = |done: Option<Outputs>| done.unwrap_or_else(|| tasks.next().expect("not done yet").outputs());
