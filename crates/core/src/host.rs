@@ -29,6 +29,7 @@ impl Meter {
 
     fn add(&self, bytes: usize) {
         let live = self.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        // Most of the time a look is enough, which costs less than a write.
         if live > self.peak.load(Ordering::Relaxed) {
             self.peak.fetch_max(live, Ordering::Relaxed);
         }

@@ -41,7 +41,7 @@ pub fn evaluate_all(mut prepared: Vec<Prepared>) -> Vec<Vec<Tensor>> {
     for Prepared { name, traced, args } in &prepared {
         let given: SmallVec<[Given; 4]> = args.iter().map(Given::Shared).collect();
         let plan = Plan::new(name, traced, &given);
-        let stretched = Stretched::new(&given, &plan.shape);
+        let stretched = Stretched::new(args.iter(), &plan.shape);
         plans.push((plan, stretched));
     }
     let mut calls = vec![];

@@ -382,6 +382,11 @@ impl Axes {
     }
 }
 
+/// The marked axes, kept.
+pub(crate) fn keep_marked(mask: &[bool]) -> Axes {
+    Axes { axes: Some((0..).zip(mask).filter(|(_, m)| **m).map(|(axis, _)| axis).collect()), keep: true }
+}
+
 /// Where a new axis goes, counted from the front; negative counts from the back of the result.
 #[track_caller]
 pub(crate) fn resolve_new_axis(op: &str, axis: isize, shape: &Shape) -> usize {

@@ -92,7 +92,7 @@ impl Tensor {
 
 impl Other {
     pub fn elsewhere(&self) -> Tensor {
-        todo!()
+        self.0.clone()
     }
 }
 "#;

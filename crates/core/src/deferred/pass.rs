@@ -181,13 +181,12 @@ impl Pass {
         outputs.extend(self.met_again(&outputs));
         let places: Vec<(u16, u16)> = outputs.iter().map(|out| (out.step, out.output)).collect();
         let Traced { program, uniforms } = self.traced(&places);
-        let leaves: SmallVec<[&Tensor; LEAVES]> = self.leaves.iter().collect();
-        let stretched = Stretched::new(&leaves, &self.shape);
+        let stretched = Stretched::new(self.leaves.iter(), &self.shape);
         let dtypes: SmallVec<[DType; 4]> = outputs.iter().map(|out| out.value.dtype).collect();
         let call = Call {
             program: &program,
             uniforms: &uniforms,
-            args: leaves.iter().enumerate().map(|(k, x)| shared(x, stretched.get(k))).collect(),
+            args: self.leaves.iter().enumerate().map(|(k, x)| shared(x, stretched.get(k))).collect(),
             shape: &self.shape,
             outputs: &dtypes,
         };

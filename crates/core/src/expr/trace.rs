@@ -29,9 +29,16 @@ pub struct Traced {
     pub uniforms: Uniforms,
 }
 
+impl Traced {
+    /// Another program of the same run-time constants.
+    pub(crate) fn with(&self, program: Arc<Program>) -> Traced {
+        Traced { program, uniforms: few(&self.uniforms) }
+    }
+}
+
 impl Clone for Traced {
     fn clone(&self) -> Traced {
-        Traced { program: self.program.clone(), uniforms: few(&self.uniforms) }
+        self.with(self.program.clone())
     }
 }
 

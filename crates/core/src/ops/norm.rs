@@ -3,12 +3,13 @@
 //! All of it is one operation, [`Tensor::standardize`]: two folds (mean, then squared deviations: never E[x²] − E[x]²,
 //! which cancels) and one map forward; one or two folds and one map backward. Half precision computes in `F32`.
 
+use super::reduce::over;
 use crate::backend::Fold;
 use crate::check::real;
 use crate::expr::Expr;
 use crate::pointwise::{pointwise, stretched_axes};
 use crate::rows::Rows;
-use crate::shape::{Axes, Shape, keep, resolve_axis};
+use crate::shape::{Axes, Shape, keep_marked, resolve_axis};
 use crate::tape::{at_caller, tracks};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -217,8 +218,8 @@ impl Group {
     #[track_caller]
     fn new(x: &Tensor, axes: &[isize], centered: bool, eps: f64) -> Group {
         let (mask, _) = Axes::from(axes).resolve("standardize", x.shape());
-        let count: usize = x.shape().iter().zip(&mask).filter(|(_, r)| **r).map(|(n, _)| n).product();
-        Group { mask, count: count as f64, centered, eps }
+        let count = over(x.shape(), &mask) as f64;
+        Group { mask, count, centered, eps }
     }
 
     /// μ, σ² and 1/√(σ² + ε) of x; without centering, μ is 0.
@@ -255,7 +256,7 @@ impl Group {
     ) -> [Option<Tensor>; 3] {
         let products = pointwise(|[g, x, m, r]| [g * ((x - m) * r), g]).named(op);
         let along = stretched_axes(weight.shape(), x.shape());
-        let sums = |mask: &[bool]| products.fold(Fold::Sum, marked(mask), [g, x, mean, scale]);
+        let sums = |mask: &[bool]| products.fold(Fold::Sum, keep_marked(mask), [g, x, mean, scale]);
         let parameters = (needed[1] || needed[2]).then(|| sums(&along));
         let by_x = needed[0].then(|| {
             let mut rows = Rows::new(op, &self.mask);
@@ -286,12 +287,6 @@ impl Group {
         };
         [by_x, by_weight, by_bias]
     }
-}
-
-/// The marked axes, kept.
-fn marked(mask: &[bool]) -> Axes {
-    let axes: SmallVec<[isize; 6]> = (0..).zip(mask).filter(|(_, m)| **m).map(|(axis, _)| axis).collect();
-    keep(&axes[..])
 }
 
 /// A scalar of x's element type and device.

@@ -17,8 +17,7 @@ impl Tensor {
         if !reduced.contains(&true) && self.dtype().is_float() {
             return self.clone();
         }
-        let sums = reduce(op, &trace(|[x]| x), &[Given::Shared(self)], fold, &reduced, keep);
-        sums.into_iter().next().expect("one output")
+        reduce(op, &trace(|[x]| x), &[Given::Shared(self)], fold, &reduced, keep).pop().expect("one output")
     }
 
     /// A fold that is `empty` over nothing.
@@ -26,7 +25,7 @@ impl Tensor {
     pub(crate) fn fold_or(&self, op: &'static str, fold: Fold, axes: Axes, empty: f64) -> Tensor {
         let (reduced, keep) = axes.resolve(op, self.shape());
         if over(self.shape(), &reduced) == 0 {
-            return self.device().full(without(self.shape(), &reduced, keep), empty, self.dtype());
+            return self.device().full(self.shape().reduced(&reduced, keep), empty, self.dtype());
         }
         self.fold(op, fold, axes)
     }
@@ -227,10 +226,10 @@ impl Tensor {
         }
         let (gone, kept): (Vec<isize>, Vec<isize>) = (0..self.rank() as isize).partition(|&a| reduced[a as usize]);
         let order: SmallVec<[isize; 6]> = kept.iter().chain(&gone).copied().collect();
-        let mut shape = without(self.shape(), &reduced, false);
+        let mut shape = self.shape().reduced(&reduced, false);
         shape.push(length);
         let x = self.permute_axes(&order).reshape(shape);
-        Lanes { x, op, shape: without(self.shape(), &reduced, keep) }
+        Lanes { x, op, shape: self.shape().reduced(&reduced, keep) }
     }
 }
 
@@ -280,12 +279,6 @@ fn root(x: &Tensor, op: &'static str) -> Tensor {
 /// How many elements lie along the reduced axes.
 pub(crate) fn over(shape: &Shape, reduced: &[bool]) -> usize {
     shape.iter().zip(reduced).filter(|(_, r)| **r).map(|(n, _)| n).product()
-}
-
-/// The shape without the reduced axes, or with extents of 1 in their place.
-pub(crate) fn without(shape: &Shape, reduced: &[bool], keep: bool) -> Shape {
-    let axes = shape.iter().zip(reduced);
-    axes.filter(|(_, r)| keep || !**r).map(|(&n, &r)| if r { 1 } else { n }).collect()
 }
 
 /// Cases over several sets of axes.

@@ -2,7 +2,7 @@
 //!
 //! Forward passes over the data: the largest element, the sum of exponentials, the result. Backward: one fold, one map.
 
-use super::reduce::{over, without};
+use super::reduce::over;
 use crate::backend::Fold;
 use crate::check::{given, real};
 use crate::expr::Expr;
@@ -29,7 +29,7 @@ impl Tensor {
     fn log_sum_exp(&self, axes: Axes) -> Tensor {
         let (reduced, keeps) = axes.resolve("logsumexp", self.shape());
         let kept = if over(self.shape(), &reduced) == 0 {
-            self.device().full(without(self.shape(), &reduced, true), f64::NEG_INFINITY, self.dtype())
+            self.device().full(self.shape().reduced(&reduced, true), f64::NEG_INFINITY, self.dtype())
         } else {
             let mut rows = Rows::new("logsumexp", &reduced);
             let [x] = rows.inputs([&self.detach()]);
@@ -40,7 +40,7 @@ impl Tensor {
             let [total] = rows.map([sum, shift], [], |[s, m], []| [s.log() + m]);
             rows.value(total)
         };
-        let out = kept.reshape(without(self.shape(), &reduced, keeps));
+        let out = kept.reshape(self.shape().reduced(&reduced, keeps));
         let wide = kept.shape().clone();
         // A row whose elements are all −∞ gets no gradient instead of −∞ − (−∞).
         let share = |[g, y, x]: [Expr; 3]| y.eq(f64::NEG_INFINITY).select(0.0, g * (x - y).exp());

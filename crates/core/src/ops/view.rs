@@ -2,7 +2,7 @@
 
 use crate::pointwise::stretched_axes;
 use crate::profile;
-use crate::shape::{Axes, Layout, Shape, keep, resolve_axis, resolve_new_axis};
+use crate::shape::{Axes, Layout, Shape, keep_marked, resolve_axis, resolve_new_axis};
 use crate::tensor::{Tensor, checked_count};
 use smallvec::{SmallVec, smallvec};
 use std::ops::{Bound, RangeBounds};
@@ -266,9 +266,7 @@ impl Tensor {
         if shape.broadcast(self.shape()).as_ref() != Some(self.shape()) {
             panic!("sum_to: shape {shape} does not broadcast to {}; extents must be equal or 1", self.shape());
         }
-        let reduced = stretched_axes(&shape, self.shape());
-        let axes: SmallVec<[isize; 6]> = (0..).zip(&reduced).filter(|(_, r)| **r).map(|(axis, _)| axis).collect();
-        self.sum(keep(&axes[..])).reshape(&shape)
+        self.sum(keep_marked(&stretched_axes(&shape, self.shape()))).reshape(&shape)
     }
 
     /// The same elements laid out row by row; a copy unless they are already.

@@ -130,12 +130,12 @@ fn common_dtype(op: &str, args: &[Given]) -> (DType, u64) {
 pub(crate) struct Stretched(Vec<Option<Layout>>);
 
 impl Stretched {
-    pub fn new<X: Deref<Target = Tensor>>(args: &[X], shape: &Shape) -> Stretched {
-        if args.iter().all(|x| x.shape() == shape) {
+    pub fn new<'a>(args: impl Iterator<Item = &'a Tensor> + Clone, shape: &Shape) -> Stretched {
+        if args.clone().all(|x| x.shape() == shape) {
             return Stretched(vec![]);
         }
-        let layout = |x: &X| (x.shape() != shape).then(|| x.layout().broadcast_to(shape));
-        Stretched(args.iter().map(layout).collect())
+        let layout = |x: &Tensor| (x.shape() != shape).then(|| x.layout().broadcast_to(shape));
+        Stretched(args.map(layout).collect())
     }
 
     /// That of one argument.
@@ -168,7 +168,7 @@ pub(crate) fn apply(op: &'static str, traced: &Traced, args: &mut [Given]) -> Re
     }
     let device = args[0].device().clone();
     let seen = Seen::of(args.iter().map(|x| &**x));
-    let stretched = Stretched::new(args, &shape);
+    let stretched = Stretched::new(args.iter().map(|x| &**x), &shape);
     let mut given = SmallVec::new();
     for (k, x) in args.iter_mut().enumerate() {
         given.push(x.arg(stretched.get(k)));
@@ -214,7 +214,7 @@ pub(crate) fn reduce(
         Some((traced, leaves, _)) => (traced, leaves.iter().collect()),
         None => (traced, args.iter().map(|x| &**x).collect()),
     };
-    let stretched = Stretched::new(&read, &shape);
+    let stretched = Stretched::new(read.iter().copied(), &shape);
     let given = read.iter().enumerate().map(|(k, x)| shared(x, stretched.get(k))).collect();
     let call = Call { program, uniforms, args: given, shape: &shape, outputs: &outputs };
     let storages = device.backend().fold(call, fold, reduced);

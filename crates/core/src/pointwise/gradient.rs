@@ -4,7 +4,7 @@ use super::call::{Given, apply, reduce};
 use crate::backend::Fold;
 use crate::dtype::DType;
 use crate::expr::{Inst, Program, Traced, VjpKey};
-use crate::shape::{Shape, few, keep};
+use crate::shape::{Shape, keep_marked};
 use crate::tape::{Gradients, History, Node, Pull, Seen, tracked};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -53,7 +53,7 @@ impl Pullback {
         if !dtype.is_float() {
             return None;
         }
-        let Traced { program, uniforms } = traced;
+        let program = &traced.program;
         let mut nodes = SmallVec::new();
         let mut wanted = 0;
         for (k, x) in args.iter().enumerate() {
@@ -65,7 +65,7 @@ impl Pullback {
         if wanted == 0 {
             return None;
         }
-        let derivative = Traced { program: program.vjp(VjpKey { output, wanted }), uniforms: few(uniforms) };
+        let derivative = traced.with(program.vjp(VjpKey { output, wanted }));
         let mut saved = SmallVec::new();
         for (k, x) in args.iter().enumerate().filter(|(k, _)| derivative.program.reads(*k)) {
             saved.push((k, Tensor::clone(x)));
@@ -100,8 +100,7 @@ impl Pullback {
         if wanted == self.wanted {
             return Cow::Borrowed(&self.derivative);
         }
-        let program = self.program.vjp(VjpKey { output: self.output, wanted });
-        Cow::Owned(Traced { program, uniforms: few(&self.derivative.uniforms) })
+        Cow::Owned(self.derivative.with(self.program.vjp(VjpKey { output: self.output, wanted })))
     }
 
     /// Whether the gradient by an argument is the cotangent itself.
@@ -125,7 +124,7 @@ impl Pullback {
         if folding.fold == Fold::Sum {
             return g.clone();
         }
-        let original = Traced { program: self.program.clone(), uniforms: few(&self.derivative.uniforms) };
+        let original = self.derivative.with(self.program.clone());
         let mut args: SmallVec<[Given; 4]> = self.saved.iter().map(|(_, x)| Given::Shared(x)).collect();
         let value = apply("gradient", &original, &mut args).swap_remove(self.output);
         if folding.fold == Fold::Prod {
@@ -133,9 +132,7 @@ impl Pullback {
         }
         let best = output.expect("kept for this rule").reshape(&folding.kept).detach();
         let hit = value.detach().eq(&best).to(value.dtype());
-        let axes: SmallVec<[isize; 6]> =
-            (0..).zip(&folding.reduced).filter(|(_, r)| **r).map(|(axis, _)| axis).collect();
-        let ties = hit.sum(keep(&axes[..]));
+        let ties = hit.sum(keep_marked(&folding.reduced));
         g * (hit / ties)
     }
 }

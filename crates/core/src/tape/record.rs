@@ -15,7 +15,6 @@ pub struct Record {
     op: &'static str,
     site: &'static Location<'static>,
     history: History,
-    reads_output: bool,
 }
 
 impl Tensor {
@@ -38,7 +37,7 @@ impl Tensor {
                 self.shape()
             );
         }
-        Record { out: self, op, site: site(), history: History::new(Seen::of([])), reads_output: false }
+        Record { out: self, op, site: site(), history: History::new(Seen::of([])) }
     }
 
     /// The result of `op` with its history: on the tape if that has rules.
@@ -83,7 +82,7 @@ impl Record {
         if !tracks(input) {
             return self;
         }
-        self.reads_output = true;
+        self.history.keep(&self.out);
         let saved = saved.map(Tensor::clone);
         self.rule(&[input], move |g, output, _| {
             let output = output.expect("the node keeps its output for this rule");
@@ -149,7 +148,7 @@ impl Record {
 
     /// Keeps the output for rules that read it.
     pub(crate) fn keep_output(mut self) -> Record {
-        self.reads_output = true;
+        self.history.keep(&self.out);
         self
     }
 
@@ -160,10 +159,7 @@ impl Record {
     /// finite.
     #[track_caller]
     pub fn done(self) -> Tensor {
-        let Record { out, op, site, mut history, reads_output } = self;
-        if reads_output {
-            history.keep(&out);
-        }
+        let Record { out, op, site, history } = self;
         out.recorded_at(site, op, history)
     }
 }

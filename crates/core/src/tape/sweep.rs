@@ -108,11 +108,11 @@ impl Sweep<'_> {
     #[track_caller]
     fn history(&self, node: &Node) -> Option<Past> {
         let mut links = lock(&node.links);
-        if matches!(*links, Links::Leaf) {
-            return None;
-        }
         match std::mem::replace(&mut *links, Links::Consumed(self.site)) {
-            Links::Leaf => unreachable!("it is no leaf"),
+            Links::Leaf => {
+                *links = Links::Leaf;
+                None
+            }
             Links::Live(history) if !self.retain => Some(Past::Own(history)),
             Links::Live(history) => {
                 let history = Arc::new(history);

@@ -204,10 +204,12 @@ fn tile_size([m, k, n]: [usize; 3], copies_left: bool) -> [usize; 2] {
             break;
         }
         let [wide, tall] = [columns >= 2 * COLUMNS, rows >= 2 * ROWS];
-        match (wide && !(enough || copies_left && tall), tall) {
-            (true, _) => columns = columns.div_ceil(2).next_multiple_of(COLUMN_UNIT),
-            (_, true) => rows = rows.div_ceil(2).next_multiple_of(ROW_UNIT),
-            _ => break,
+        if wide && !(copies_left && (tall || enough)) {
+            columns = columns.div_ceil(2).next_multiple_of(COLUMN_UNIT);
+        } else if tall {
+            rows = rows.div_ceil(2).next_multiple_of(ROW_UNIT);
+        } else {
+            break;
         }
     }
     [rows, columns]
